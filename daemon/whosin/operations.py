@@ -1,0 +1,156 @@
+"""What operators can ask and order: the engine's face towards `web`, as a Protocol with JSON-ready answers.
+
+Owns the shapes; who asks (HTTP, page, command line) and how it is answered are not known here. Times in
+answers are RFC 3339 UTC strings with milliseconds and `Z`. Commands answer once they are durable, and raise
+`errors.Refused` (code, text) when they are understood but not done, `errors.StoreError` while nothing can be
+made durable. `site` of a `Caller` limits everything it sees and does to that site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from whosin.ports import HistoryQuery
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who gives a command: `name` goes into the history as actor."""
+
+    name: str
+    role: str  # viewer, operator, administrator
+    site: str | None = None  # None: every site
+
+
+@dataclass(frozen=True, slots=True)
+class SessionQuery:
+    """`statuses` empty: active and disconnected. `sort`: a field name, "-" before it for descending."""
+
+    statuses: tuple[str, ...] = ()
+    site: str | None = None
+    company: str | None = None
+    user: str | None = None
+    client: str | None = None
+    text: str | None = None  # found in id, user, machine, company, or a locked resource
+    sort: str | None = None
+    limit: int = 100  # 1..1000
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: list[Json]
+    next: str | None
+    total: int
+
+
+class Operations(Protocol):
+    """The engine, as operators see it."""
+
+    async def sessions(self, query: SessionQuery, caller: Caller) -> Page:
+        """Items: id, site, company, user, client, machine, address, app, os_session, conn, status, reason,
+        since, last_seen, deadline (null unless active), disconnected_at, ended_at, ended_by, lost (bool),
+        idle (bool), idle_s, activity, held_back (bool), source, guidance (list of ids),
+        locks [{resource, mode, token, since, sticky, activity, guidance, release_at}],
+        blocks [{session, user, machine, client, resource, mode, since, waiting}].
+        Refused `bad_cursor`, `bad_sort`."""
+        ...
+
+    async def session(self, ident: str, caller: Caller) -> Json | None:
+        """One item as above, ended ones too; None if never known or pruned."""
+        ...
+
+    async def logoff(
+        self, ids: list[str], caller: Caller, *, force: bool = False, reason: str | None = None, dry_run: bool = False
+    ) -> list[Json]:
+        """One result per id, in order: {id, result, released [resource...], held [{resource, release_at}],
+        sticky [resource...], freed [{session, user, machine, resource}] (who was waiting or refused),
+        followups []}; `result` removed, already_over, needs_force, not_found (rule 15). With `dry_run`:
+        the same, `result` would_remove for those that would go; nothing changes."""
+        ...
+
+    async def locks(
+        self, caller: Caller, *, site: str | None = None, company: str | None = None, resource: str | None = None
+    ) -> list[Json]:
+        """{site, company, resource, mode, token, since, sticky, left_behind, release_at, activity, guidance,
+        session, user, machine, client, status, blocks [as above]}."""
+        ...
+
+    async def free_lock(self, site: str, company: str, resource: str, caller: Caller, reason: str | None) -> Json:
+        """Free a lock left behind (rule 6): {resource, released}. Refused `not_found`, `in_use`."""
+        ...
+
+    async def cleanup(self, caller: Caller) -> Json:
+        """{enabled, every_s, next_at, running (pass or null), waiting_for (list of reasons: blind, grace,
+        storage), last (report or null), holds [{site, company, client, opened, until, sessions}]}."""
+        ...
+
+    async def switch_cleanup(self, enabled: bool, caller: Caller) -> Json: ...
+
+    async def run_cleanup(self, caller: Caller, *, dry_run: bool = False) -> Json:
+        """The report of the pass, finished (or waiting: `state` waiting); with `dry_run` what it would do.
+        {id, state, started, finished, by, dry_run, companies [{site, company, removed, released, held_back,
+        skipped, failed (text or null)}], removed, released, held_back, skipped, failed}."""
+        ...
+
+    async def confirm(self, site: str, company: str | None, client: str | None, caller: Caller) -> Json:
+        """Let a mass silence that is held back be cleaned up (rule 9): {confirmed: n}. Refused `not_found`."""
+        ...
+
+    async def passes(self, limit: int, caller: Caller) -> list[Json]: ...
+
+    async def companies(self, caller: Caller) -> list[Json]:
+        """{site, company, active, disconnected, locks, waiting}."""
+        ...
+
+    async def history(self, query: HistoryQuery, caller: Caller) -> Page:
+        """Items {seq, id, at, type, site, company, session, user, actor, reason, data}, newest first."""
+        ...
+
+    async def stats(self, caller: Caller) -> Json:
+        """{name, version, started_at, sessions {status: n}, by_client {client: {status: n}}, locks, waiting,
+        blocked, companies, sites, heartbeats_total, blind (bool), sources {name: {seeing, since, grace_until}},
+        storage {ok, since, problem}, ready (bool), problems [str], cleanup {enabled, next_at, running},
+        sign_in {mqtt: bool}}."""
+        ...
+
+    def problems(self) -> list[str]:
+        """Why the daemon is not ready, in words; empty when it sees and stores. Cheap, never waits."""
+        ...
+
+    def changes(self, caller: Caller, last_id: str | None = None) -> AsyncIterator[tuple[str, str, Json]]:
+        """(event id, type, event item as in history) from now on, or after `last_id`; ends when the daemon
+        stops. A slow listener loses the oldest and gets one ("", "missed", {}) instead."""
+        ...
+
+    async def backup(self, path: str, caller: Caller) -> Json:
+        """{path, bytes}. Refused `exists`, `bad_path`."""
+        ...
+
+    async def reload(self, caller: Caller) -> Json:
+        """{changed [key...], needs_restart [key...]}. Refused `settings` with the problems."""
+        ...
+
+    async def list_tokens(self, caller: Caller) -> list[Json]: ...
+
+    async def create_token(self, name: str, role: str, site: str | None, caller: Caller) -> Json:
+        """{name, role, site, token}: the token is shown this once. Refused `exists`."""
+        ...
+
+    async def revoke_token(self, name: str, caller: Caller) -> None: ...
+
+    def authenticate(self, token: str) -> Caller | None:
+        """A bearer token's caller; constant time in the token."""
+        ...
+
+    async def list_accounts(self, caller: Caller) -> list[Json]: ...
+
+    async def add_account(self, name: str, role: str, site: str, user: str | None, caller: Caller) -> Json:
+        """{name, role, site, user, password}: the password is shown this once. Refused `exists`."""
+        ...
+
+    async def remove_account(self, name: str, caller: Caller) -> None: ...
