@@ -1,0 +1,95 @@
+"""What is due when, exactly, with no scan of all. Owns one queue; must not know why something is due.
+
+A sign of life touches nothing here: a session stays filed under an earlier moment, and only when that
+moment comes is its true deadline asked for, and it is filed again if that is later. So a heartbeat costs
+nothing, and each session is looked at about once per timeout. Moments are filed in buckets of GRAIN_MS;
+a bucket that has begun is sorted exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+
+from whosin.model import Session
+
+GRAIN_MS = 256
+NEVER = 1 << 62
+
+
+class Deadlines:
+    """The sessions of one source that can fall silent. `due` tells a session's true deadline, or None if it
+    has none here any more (ended, disconnected, heard elsewhere). Whoever takes a session out of here other
+    than by `take` sets its `filed_ms` to 0: what is still in a bucket is then recognised as stale."""
+
+    __slots__ = ("_buckets", "_due", "_near", "_order", "next_ms")
+
+    def __init__(self, due: Callable[[Session], int | None]) -> None:
+        self._due = due
+        self._buckets: dict[int, list[Session]] = {}
+        self._order: list[int] = []  # heap of the buckets' beginnings
+        self._near: list[tuple[int, int, int, Session]] = []  # exact: due, key, bucket, session
+        self.next_ms = NEVER  # nothing is due before this moment
+
+    def file(self, session: Session, due_ms: int) -> None:
+        """See to it that the session is looked at no later than `due_ms`; sooner is harmless."""
+        bucket = due_ms - due_ms % GRAIN_MS
+        if session.filed_ms and session.filed_ms <= bucket:
+            return
+        session.filed_ms = bucket
+        held = self._buckets.get(bucket)
+        if held is None:
+            self._buckets[bucket] = [session]
+            heappush(self._order, bucket)
+            self.next_ms = min(self.next_ms, bucket)
+        else:
+            held.append(session)
+
+    def take(self, until_ms: int, limit: int) -> list[tuple[int, Session]]:
+        """At most `limit` sessions that are due at or before `until_ms`, with their deadlines, in that order.
+
+        They leave the queue.
+        """
+        taken: list[tuple[int, Session]] = []
+        self._open(until_ms)
+        while self._near and len(taken) < limit and self._near[0][0] <= until_ms:
+            _, _, bucket, session = heappop(self._near)
+            due = self._due(session)
+            if due is None or session.filed_ms != bucket:
+                continue
+            session.filed_ms = 0
+            if due <= until_ms:
+                taken.append((due, session))
+            else:
+                self.file(session, due)
+                self._open(until_ms)
+        self._advance()
+        return taken
+
+    def _open(self, until_ms: int) -> None:
+        """Move what the begun buckets hold to the exact heap, or file it again under its true deadline."""
+        while self._order and self._order[0] <= until_ms:
+            bucket = heappop(self._order)
+            fresh = []
+            for session in self._buckets.pop(bucket):
+                if session.filed_ms != bucket:
+                    continue  # filed elsewhere since
+                due = self._due(session)
+                if due is None:
+                    continue
+                if due < bucket + GRAIN_MS:
+                    fresh.append((due, session.key, bucket, session))
+                else:
+                    session.filed_ms = 0
+                    self.file(session, due)
+            if len(fresh) > len(self._near):
+                self._near.extend(fresh)
+                heapify(self._near)
+            else:
+                for entry in fresh:
+                    heappush(self._near, entry)
+
+    def _advance(self) -> None:
+        near = self._near[0][0] if self._near else NEVER
+        bucket = self._order[0] if self._order else NEVER
+        self.next_ms = min(near, bucket)

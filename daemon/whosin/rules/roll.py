@@ -1,0 +1,532 @@
+"""The roll of all live sessions: a message, a moment or a command in, events and answers out (rules 2 to 6).
+
+Owns what becomes of a session. Must not know clocks, I/O, JSON or logs; every moment is passed in, and the
+order is always `expire` up to a moment, then what was received at that moment. Locks, deadlines, sight and
+mass silence are rules of their own, told from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any
+
+from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Message, Unlock
+from whosin.model import Account, Answer, Company, Ended, Event, Lock, Policy, Session, Status
+from whosin.rules import paths
+from whosin.rules.deadlines import Deadlines
+from whosin.rules.limiter import Limiter
+from whosin.rules.locks import Locks, blocked_by, blocks_somebody
+from whosin.rules.outcome import Outcome
+from whosin.rules.sight import Sight
+from whosin.rules.silence import Silence
+from whosin.rules.states import Trigger, after
+
+ANSWER_EVERY_MS = 10_000
+NAMED_LOCKS = 100  # at most so many resources are named in one event
+
+Person = tuple[Company, str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Where a message claims to come from, and through which source it came."""
+
+    source: str
+    site: str
+    company: str
+    session: str
+    account: Account | None = None
+
+
+class Watch:
+    """One source: what we see through it, and when those heard through it fall silent."""
+
+    __slots__ = ("deadlines", "sight")
+
+    def __init__(self, sight: Sight, deadlines: Deadlines) -> None:
+        self.sight = sight
+        self.deadlines = deadlines
+
+
+class Roll:
+    """All live sessions. `out` collects what happens, `beats` the sessions whose last sign is not stored."""
+
+    def __init__(self, policy: Policy, *, first_key: int = 1) -> None:
+        self.out = Outcome()
+        self.sessions: dict[str, Session] = {}
+        self.companies: dict[tuple[str, str], Company] = {}
+        self.watches: dict[str, Watch] = {}
+        self.tombs: dict[str, Ended] = {}  # ended sessions met lately; the engine looks older ones up
+        self.beats: list[Session] = []
+        self.tally: dict[tuple[Status, str], int] = {}
+        self.locks = Locks(policy, self.out)
+        self.silence = Silence(policy, self.out)
+        self.limiter = Limiter(ANSWER_EVERY_MS)
+        self.next_key = first_key
+        self._persons: dict[Person, list[Session]] = {}
+        self._blocking: list[tuple[int, int, Session]] = []  # disconnected_ms, key, session
+        self.policy = policy
+        self._timeouts: dict[str, int] = {}
+
+    def set_policy(self, policy: Policy) -> None:
+        """Settings changed while running. Deadlines follow at once where they come sooner."""
+        self.policy = self.locks.policy = self.silence.policy = policy
+        self._timeouts.clear()
+        for session in self.sessions.values():
+            if session.status is Status.ACTIVE:
+                self._file(session)
+
+    def watch(self, source: str, since_ms: int) -> Watch:
+        """A source to be heard through from now on; blind since `since_ms` until it is said to see."""
+
+        def due(session: Session) -> int | None:
+            alive = session.status is Status.ACTIVE and session.source == source
+            return self.deadline(session) if alive else None
+
+        watch = self.watches[source] = Watch(Sight(source, since_ms), Deadlines(due))
+        return watch
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    def deadline(self, session: Session) -> int:
+        """When this active session falls silent, unless it gives a sign of life: the one place that says."""
+        kind = self.policy.client_type(session.client)
+        grace_ms = max(self.policy.regain_grace_ms, kind.heartbeat_every_ms * 5 // 4)
+        sight = self.watches[session.source].sight
+        due = sight.due(session.seen_ms, kind.timeout_ms, grace_ms)
+        if session.lost_ms:
+            due = min(due, sight.due(session.lost_ms, kind.lost_grace_ms, grace_ms))
+        return due
+
+    def expire(self, at_ms: int, limit: int = 1 << 30) -> int:
+        """Disconnect those whose deadline is at or before `at_ms` and proven silent; how many."""
+        count = 0
+        for watch in self.watches.values():
+            until = min(at_ms, watch.sight.proof_ms)
+            if watch.sight.blind or watch.deadlines.next_ms > until:
+                continue
+            for due_ms, session in watch.deadlines.take(until, limit - count):
+                self._disconnect(session, due_ms)
+                count += 1
+        return count
+
+    def unproven(self, at_ms: int) -> Iterable[str]:
+        """The sources that see, but whose proof does not reach up to what may be due."""
+        for name, watch in self.watches.items():
+            if not watch.sight.blind and watch.sight.proof_ms < watch.deadlines.next_ms <= at_ms:
+                yield name
+
+    def tick(self, at_ms: int) -> None:
+        """What time alone does besides silence: locks' timers, holds that run out."""
+        self.locks.tick(at_ms)
+        self.silence.tick(at_ms)
+
+    def clear_blocking(self, at_ms: int) -> int:
+        """Remove disconnected sessions that block somebody, `blocking_after_ms` after their deadline (rule 7)."""
+        wait_ms = self.policy.blocking_after_ms
+        removed = 0
+        for session in self.locks.blocking:
+            heappush(self._blocking, (session.disconnected_ms, session.key, session))
+        self.locks.blocking.clear()
+        while wait_ms and self._blocking and self._blocking[0][0] + wait_ms <= at_ms:
+            since_ms, key, session = heappop(self._blocking)
+            if session.status is not Status.DISCONNECTED or not blocks_somebody(session):
+                continue
+            self.suspect(session, at_ms)
+            if hold := self.silence.held(session):
+                heappush(self._blocking, (hold.until_ms, key, session))
+                continue
+            if session.disconnected_ms <= since_ms or since_ms + wait_ms <= at_ms:
+                self.remove(session, at_ms, actor="cleanup", cause="blocking", reason="it blocked somebody")
+                removed += 1
+        return removed
+
+    def suspect(self, session: Session, at_ms: int) -> None:
+        """Before an automatic removal: may this be a mass silence that is still building up?"""
+        if self.silence.recent(session, at_ms) and self.silence.held(session) is None:
+            site = session.company.site
+            peers = (
+                peer
+                for company in self.companies.values()
+                if company.site == site
+                for peer in company.sessions.values()
+            )
+            self.silence.suspect(session, peers, at_ms)
+
+    # --- messages -------------------------------------------------------------------------------------
+
+    def beat(self, session: Session, at_ms: int, source: str) -> None:
+        """A bare heartbeat of a known session: the hot path."""
+        timeout_ms = self._timeouts.get(session.client)
+        if timeout_ms is None:
+            timeout_ms = self._timeouts[session.client] = self.policy.client_type(session.client).timeout_ms
+        if (
+            session.status is Status.ACTIVE
+            and at_ms < session.seen_ms + timeout_ms
+            and session.lost_ms == 0
+            and session.source == source
+        ):
+            session.seen_ms = at_ms
+            if not session.dirty:
+                session.dirty = True
+                self.beats.append(session)
+        else:
+            self._settle(session, at_ms)
+            self._sign(session, BARE_HEARTBEAT, at_ms, source)
+
+    def receive(self, sender: Sender, message: Message, at_ms: int) -> None:
+        """Take one message. Ids that are not live must have been looked up in `tombs` before."""
+        session = self.sessions.get(sender.session)
+        if session is None:
+            self._from_nobody(sender, message, at_ms)
+            return
+        company = session.company
+        if company.site != sender.site or company.name != sender.company:
+            if isinstance(message, Login):
+                self._refuse(sender, message, at_ms, "conflict", "this session id is in use in another company")
+            else:
+                self._answer_once(sender, "unknown", {}, at_ms)
+            return
+        self._settle(session, at_ms)
+        if session.id not in self.sessions:  # replaced at its deadline
+            self._from_nobody(sender, message, at_ms)
+        elif isinstance(message, Login):
+            self._login_again(session, sender, message, at_ms)
+        elif isinstance(message, Lost):
+            self._lost(session, message, at_ms)
+        elif isinstance(message, Logout):
+            self._logout(session, message, at_ms)
+        elif isinstance(message, Heartbeat):
+            self._sign(session, message, at_ms, sender.source)
+        else:
+            self._sign(session, message, at_ms, sender.source)
+            self._lock_or_unlock(session, message, at_ms)
+
+    def _from_nobody(self, sender: Sender, message: Message, at_ms: int) -> None:
+        tomb = self.tombs.get(sender.session)
+        if tomb is not None:
+            if tomb.site == sender.site and tomb.company == sender.company:
+                payload = {"status": tomb.status.value, "at_ms": tomb.at_ms, "by": tomb.by, "reason": tomb.reason}
+                self._answer_once(sender, "ended", payload, at_ms)
+            elif isinstance(message, Login):
+                self._refuse(sender, message, at_ms, "conflict", "this session id was used in another company")
+            else:
+                self._answer_once(sender, "unknown", {}, at_ms)
+        elif isinstance(message, Login):
+            self._login(sender, message, at_ms)
+        elif isinstance(message, Heartbeat) and message.user and message.client:
+            login = Login(
+                message.user, message.client, message.machine, message.address, message.app, message.os_session,
+                message.conn, message.at,
+            )  # fmt: skip
+            session = self._login(sender, login, at_ms)
+            if session is not None:
+                self._sign(session, message, at_ms, sender.source)
+        else:
+            self._answer_once(sender, "unknown", {}, at_ms)
+
+    def _answer_once(self, sender: Sender, kind: str, payload: dict[str, Any], at_ms: int) -> None:
+        if self.limiter.allows((sender.session, kind), at_ms):
+            self.out.answers.append(
+                Answer(sender.source, sender.site, sender.company, sender.session, kind, payload)
+            )
+
+    # --- logging in -----------------------------------------------------------------------------------
+
+    def _login(self, sender: Sender, message: Login, at_ms: int) -> Session | None:
+        refusal = self._forbidden(sender, message) or self._over_limit(sender)
+        if refusal is not None:
+            self._refuse(sender, message, at_ms, *refusal)
+            return None
+        company = self.companies.get((sender.site, sender.company))
+        if company is None:
+            company = self.companies[sender.site, sender.company] = Company(sender.site, sender.company)
+            self.out.companies[company] = None
+        session = Session(self.next_key, sender.session, company, message.user, message.client, at_ms)
+        self.next_key += 1
+        session.source = sender.source
+        session.machine, session.address, session.app = message.machine, message.address, message.app
+        session.os_session = None if message.os_session is None else str(message.os_session)
+        session.conn, session.at = message.conn, message.at
+        self._replace_older(session, at_ms)
+        self.enter(session)
+        self._file(session)
+        self.out.happened(
+            "session.logged_in", at_ms, session,
+            address=session.address, app=session.app, os_session=session.os_session, source=session.source,
+        )  # fmt: skip
+        self._accept(session)
+        return session
+
+    @staticmethod
+    def _forbidden(sender: Sender, message: Login) -> tuple[str, str] | None:
+        account = sender.account
+        if account is None:
+            return None
+        if account.site != sender.site:
+            return "forbidden", f"the account {account.name} is of another site"
+        if account.user is not None and account.user != message.user:
+            return "forbidden", f"the account {account.name} is of another user"
+        return None
+
+    def _over_limit(self, sender: Sender) -> tuple[str, str] | None:
+        limits = self.policy.limits
+        if len(self.sessions) >= limits.sessions:
+            return "limit", f"the daemon tracks {limits.sessions} sessions at most (limits.sessions)"
+        if (sender.site, sender.company) not in self.companies and len(self.companies) >= limits.companies:
+            return "limit", f"the daemon knows {limits.companies} companies at most (limits.companies)"
+        return None
+
+    def _login_again(self, session: Session, sender: Sender, message: Login, at_ms: int) -> None:
+        same = (session.user, session.client, session.machine) == (message.user, message.client, message.machine)
+        if not same:
+            self._refuse(sender, message, at_ms, "conflict", "this session id belongs to another login")
+            return
+        if refusal := self._forbidden(sender, message):
+            self._refuse(sender, message, at_ms, *refusal)
+            return
+        session.address = message.address or session.address
+        session.app = message.app or session.app
+        self.out.sessions[session.key] = session
+        self._sign(session, message, at_ms, sender.source)
+        self._accept(session)
+
+    def _accept(self, session: Session) -> None:
+        kind = self.policy.client_type(session.client)
+        payload = {
+            "accepted": True,
+            "status": session.status.value,
+            "heartbeat_every_s": kind.heartbeat_every_ms / 1000,
+            "timeout_s": kind.timeout_ms / 1000,
+        }
+        self.out.answer(session, "login", payload)
+
+    def _refuse(self, sender: Sender, message: Login | Message, at_ms: int, code: str, why: str) -> None:
+        payload = {"accepted": False, "code": code, "message": why}
+        self.out.answers.append(Answer(sender.source, sender.site, sender.company, sender.session, "login", payload))
+        user = getattr(message, "user", None)
+        data = {"code": code, "client": getattr(message, "client", None), "machine": getattr(message, "machine", None)}
+        if self.limiter.allows((sender.session, code), at_ms):
+            self.out.events.append(
+                Event("session.refused", at_ms, sender.site, sender.company, sender.session, user, data, None, why)
+            )
+
+    def _replace_older(self, newer: Session, at_ms: int) -> None:
+        """Same person again (rule 4): a disconnected older session goes at once, a lost one at its deadline."""
+        person = _person(newer)
+        if person is None:
+            return
+        for older in list(self._persons.get(person, ())):
+            self._settle(older, at_ms)
+            if older.status is Status.DISCONNECTED:
+                self.remove(older, at_ms, actor=newer.user, cause="replaced", reason=f"replaced by {newer.id}")
+            elif older.status is Status.ACTIVE and older.lost_ms:
+                older.replaced_by = newer.id
+                self.out.sessions[older.key] = older
+
+    # --- signs of life --------------------------------------------------------------------------------
+
+    def _settle(self, session: Session, at_ms: int) -> None:
+        """A session whose proven deadline has come is disconnected before anything else happens to it."""
+        if session.status is not Status.ACTIVE:
+            return
+        sight = self.watches[session.source].sight
+        if sight.blind:
+            return
+        due_ms = self.deadline(session)
+        if due_ms <= at_ms and due_ms <= sight.proof_ms:
+            session.filed_ms = 0
+            self._disconnect(session, due_ms)
+
+    def _sign(self, session: Session, message: Message, at_ms: int, source: str) -> None:
+        idle_s = message.idle_s if isinstance(message, Heartbeat) else None
+        limit_s = self.policy.client_type(session.client).idle_limit_s
+        too_idle = limit_s > 0 and idle_s is not None and idle_s >= limit_s
+        awake = isinstance(message, LockRequest | Unlock) or (idle_s is not None and not too_idle)
+        weak = session.status is Status.DISCONNECTED and session.reason == "idle" and not awake
+        following = after(session.status, Trigger.WEAK_SIGN if weak else Trigger.SIGN)
+        self._seen(session, message, at_ms, source)
+        if session.status is Status.DISCONNECTED and following is Status.ACTIVE:
+            self._reconnect(session, at_ms)
+        if too_idle or awake:
+            self._judge_idle(session, at_ms, too_idle=too_idle)
+
+    def _seen(self, session: Session, message: Message, at_ms: int, source: str) -> None:
+        """Note the sign of life and what it brought along."""
+        session.seen_ms = max(session.seen_ms, at_ms)
+        if session.lost_ms:
+            session.lost_ms = 0
+            session.replaced_by = None
+            self.out.sessions[session.key] = session
+        if session.source != source:
+            session.source = source
+            session.filed_ms = 0
+            if session.status is Status.ACTIVE:
+                self._file(session)
+        if isinstance(message, Heartbeat | Login):
+            if message.conn is not None and (session.conn is None or message.conn > session.conn):
+                session.conn = message.conn
+            session.at = message.at or session.at
+        if isinstance(message, Heartbeat):
+            if message.activity is not None:
+                session.activity = message.activity or None
+            if message.idle_s is not None:
+                session.idle_s = round(message.idle_s)
+        if not session.dirty:
+            session.dirty = True
+            self.beats.append(session)
+
+    def _reconnect(self, session: Session, at_ms: int) -> None:
+        was = session.reason
+        self._turn(session, Status.ACTIVE)
+        self.silence.active(session)
+        gone_ms, session.disconnected_ms, session.reason = session.disconnected_ms, 0, None
+        session.filed_ms = 0
+        self._file(session)
+        self.out.happened("session.reconnected", at_ms, session, disconnected_at_ms=gone_ms, was=was)
+
+    def _judge_idle(self, session: Session, at_ms: int, *, too_idle: bool) -> None:
+        kind = self.policy.client_type(session.client)
+        if too_idle and kind.idle_disconnects and session.status is Status.ACTIVE:
+            session.idle = True
+            self._disconnect(session, at_ms, reason="idle")
+        elif too_idle != session.idle:
+            session.idle = too_idle
+            self.out.happened("session.idle", at_ms, session, idle=too_idle, idle_s=session.idle_s)
+
+    def _lost(self, session: Session, message: Lost, at_ms: int) -> None:
+        older = message.conn is not None and session.conn is not None and message.conn < session.conn
+        after(session.status, Trigger.LOST)
+        if older or session.status is not Status.ACTIVE or session.lost_ms:
+            return
+        session.lost_ms = at_ms
+        self.out.sessions[session.key] = session
+        self._file(session)
+
+    def _logout(self, session: Session, message: Logout, at_ms: int) -> None:
+        self._end(session, Trigger.LOGOUT, at_ms, actor=session.user, reason=message.reason)
+        released = self.locks.end(session, at_ms, 0, "logged_off", session.user)
+        self.out.happened(
+            "session.logged_off", at_ms, session, actor=session.user, reason=message.reason, released=_named(released)
+        )
+
+    def _lock_or_unlock(self, session: Session, message: LockRequest | Unlock | Login | Logout | Lost, at_ms: int) -> None:
+        if isinstance(message, Unlock):
+            self.locks.unlock(session, message.resource, message.token, at_ms)
+        elif isinstance(message, LockRequest):
+            if paths.valid(message.resource):
+                self.locks.request(session, message, at_ms)
+            else:
+                self.locks.refuse_path(session, message.resource)
+
+    # --- falling silent, ending -----------------------------------------------------------------------
+
+    def _disconnect(self, session: Session, at_ms: int, reason: str | None = None) -> None:
+        """At `at_ms`, its deadline (or the receipt of an idle report)."""
+        if reason is None:
+            reason = "silence" if not session.lost_ms or at_ms < session.lost_ms else self._lost_or_silent(session, at_ms)
+            self.silence.fell(session, at_ms)
+            after(session.status, Trigger.SILENCE)
+        else:
+            after(session.status, Trigger.IDLE)
+            self.silence.inactive(session)
+        self._turn(session, Status.DISCONNECTED)
+        session.disconnected_ms, session.reason = at_ms, reason
+        session.filed_ms = 0
+        self.locks.leave_queue(session, at_ms)
+        self.out.happened(
+            "session.disconnected", at_ms, session, reason=reason, last_seen_ms=session.seen_ms,
+            locks=_named(session.locks.values() if session.locks else ()), idle_s=session.idle_s,
+        )  # fmt: skip
+        if session.locks:
+            self.locks.blocking[session] = None
+        if session.replaced_by is not None and reason != "idle":
+            newer = session.replaced_by
+            self.remove(session, at_ms, actor=session.user, cause="replaced", reason=f"replaced by {newer}")
+
+    def _lost_or_silent(self, session: Session, at_ms: int) -> str:
+        kind = self.policy.client_type(session.client)
+        grace_ms = max(self.policy.regain_grace_ms, kind.heartbeat_every_ms * 5 // 4)
+        silent = self.watches[session.source].sight.due(session.seen_ms, kind.timeout_ms, grace_ms)
+        return "lost" if at_ms < silent else "silence"
+
+    def remove(self, session: Session, at_ms: int, *, actor: str, cause: str, reason: str | None) -> list[Lock]:
+        """Take it off the roll. `cause`: operator, cleanup, replaced or blocking. Returns the released locks."""
+        was = session.status
+        self._end(session, Trigger.REMOVE, at_ms, actor=actor, reason=reason or cause)
+        hold_until_ms = session.seen_ms + self.policy.lock_delay_ms
+        released = self.locks.end(session, at_ms, hold_until_ms, cause, actor)
+        left = list(session.locks.values()) if session.locks else []
+        self.out.happened(
+            "session.removed", at_ms, session, actor=actor, reason=reason, cause=cause, was=was.value,
+            last_seen_ms=session.seen_ms, released=_named(released),
+            held=[{"resource": lock.resource, "release_at_ms": lock.release_ms} for lock in left if lock.release_ms],
+            sticky=_named(lock for lock in left if not lock.release_ms),
+        )  # fmt: skip
+        return released
+
+    def _end(self, session: Session, trigger: Trigger, at_ms: int, *, actor: str, reason: str | None) -> None:
+        following = after(session.status, trigger)
+        if session.status is Status.ACTIVE:
+            self.silence.inactive(session)
+        self.silence.forget(session)
+        self._turn(session, following)
+        session.filed_ms = 0
+        session.ended_ms, session.ended_by, session.reason = at_ms, actor, reason
+        session.replaced_by = None
+        company = session.company
+        del self.sessions[session.id]
+        del company.sessions[session.key]
+        if (person := _person(session)) and (same := self._persons.get(person)):
+            same.remove(session)
+            if not same:
+                del self._persons[person]
+        self.tombs[session.id] = Ended(session.id, company.site, company.name, following, at_ms, actor, reason)
+
+    # --- bookkeeping ----------------------------------------------------------------------------------
+
+    def enter(self, session: Session) -> None:
+        """Put a live session on the roll (a new login, or one restored)."""
+        self.sessions[session.id] = session
+        session.company.sessions[session.key] = session
+        if person := _person(session):
+            self._persons.setdefault(person, []).append(session)
+        label = session.status, self.label(session.client)
+        self.tally[label] = self.tally.get(label, 0) + 1
+        if session.status is Status.ACTIVE:
+            self.silence.active(session)
+        elif session.locks:
+            self.locks.blocking[session] = None
+
+    def file(self, session: Session) -> None:
+        """A restored active session: from now on its deadline counts."""
+        self._file(session)
+
+    def label(self, client: str) -> str:
+        """The client type as a metric may name it: configured ones, else `default`."""
+        return client if client in self.policy.types else "default"
+
+    def _turn(self, session: Session, status: Status) -> None:
+        label = self.label(session.client)
+        self.tally[session.status, label] = self.tally.get((session.status, label), 0) - 1
+        session.status = status
+        if not status.final:
+            self.tally[status, label] = self.tally.get((status, label), 0) + 1
+
+    def _file(self, session: Session) -> None:
+        self.watches[session.source].deadlines.file(session, self.deadline(session))
+
+
+def _person(session: Session) -> Person | None:
+    if session.machine is None or session.os_session is None:
+        return None
+    return session.company, session.user, session.machine, session.os_session, session.client
+
+
+def _named(locks: Iterable[Lock]) -> list[str]:
+    return [lock.resource for lock in locks][:NAMED_LOCKS]
+
+
+__all__ = ["Roll", "Sender", "Watch", "blocked_by"]

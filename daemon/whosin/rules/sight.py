@@ -1,0 +1,119 @@
+"""When silence may count: proof of receipt, blindness and grace of one source (rule 8).
+
+Owns what is known about our own seeing; must not know sessions, clocks or transports. Silence is counted
+only up to the last proof that whatever was sent had reached us. Blindness begins at that proof, time in it
+does not count, and after it everybody gets a grace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch in which we did not receive; `graced` if it was long enough for connections to break."""
+
+    start_ms: int
+    end_ms: int
+    graced: bool
+
+
+class Sight:
+    """One source's sight. It starts blind, with `since_ms` as the last moment that was provably seen."""
+
+    __slots__ = ("_blind_ms", "_doubted", "_gaps", "blind_since_ms", "name", "proof_ms", "regained_ms")
+
+    def __init__(self, name: str, since_ms: int) -> None:
+        self.name = name
+        self.proof_ms = since_ms
+        self.blind_since_ms: int | None = since_ms
+        self.regained_ms = 0
+        self._doubted = False
+        self._gaps: list[Gap] = []
+        self._blind_ms = 0
+
+    @property
+    def blind(self) -> bool:
+        return self.blind_since_ms is not None
+
+    def blind_total_ms(self, at_ms: int) -> int:
+        """All blindness so far, the present one included."""
+        now = 0 if self.blind_since_ms is None else max(0, at_ms - self.blind_since_ms)
+        return self._blind_ms + now
+
+    def proof(self, at_ms: int) -> bool:
+        """All that was sent before `at_ms` has arrived. True if this ends a doubt (see `doubt`)."""
+        if self.blind_since_ms is not None:
+            if not self._doubted:
+                return False
+            self.regain(at_ms)
+            return True
+        if at_ms > self.proof_ms:
+            self.proof_ms = at_ms
+        return False
+
+    def blind_now(self) -> bool:
+        """We do not receive: since the last proof. False if that was known."""
+        known = self.blind_since_ms is not None and not self._doubted
+        if self.blind_since_ms is None:
+            self.blind_since_ms = self.proof_ms
+        self._doubted = False
+        return not known
+
+    def doubt(self) -> bool:
+        """A proof asked for is overdue: blind since the last one, until the next. False if blind already."""
+        if self.blind_since_ms is not None:
+            return False
+        self.blind_since_ms = self.proof_ms
+        self._doubted = True
+        return True
+
+    def regain(self, at_ms: int, *, graced: bool = True) -> int:
+        """We receive again. Returns how long we did not, in milliseconds."""
+        if self.blind_since_ms is None:
+            return 0
+        start = min(self.blind_since_ms, at_ms)
+        self.blind_since_ms = None
+        self._doubted = False
+        self.proof_ms = max(self.proof_ms, at_ms)
+        self._add(Gap(start, at_ms, graced))
+        return at_ms - start
+
+    def begin(self, at_ms: int) -> None:
+        """We receive, and nobody was heard before: nothing was missed."""
+        self.blind_since_ms = None
+        self.proof_ms = at_ms
+
+    def stall(self, at_ms: int, *, graced: bool) -> None:
+        """We stood still from the last proof until now (and could not have known)."""
+        if self.blind_since_ms is None and at_ms > self.proof_ms:
+            self._add(Gap(self.proof_ms, at_ms, graced))
+            self.proof_ms = at_ms
+
+    def _add(self, gap: Gap) -> None:
+        self._gaps.append(gap)
+        self._blind_ms += gap.end_ms - gap.start_ms
+        if gap.graced:
+            self.regained_ms = gap.end_ms
+
+    def due(self, since_ms: int, patience_ms: int, grace_ms: int) -> int:
+        """When patience runs out for someone silent since `since_ms`: time in gaps does not count, and no
+        sooner than `grace_ms` after the last graced one."""
+        due = since_ms + patience_ms
+        for gap in self._gaps:
+            if gap.end_ms <= since_ms:
+                continue
+            if gap.start_ms < due:
+                due += gap.end_ms - max(gap.start_ms, since_ms)
+            if gap.graced and due < gap.end_ms + grace_ms:
+                due = gap.end_ms + grace_ms
+        return due
+
+    def forget(self, before_ms: int) -> None:
+        """Drop gaps that ended before this moment: nobody silent since then is still waited for."""
+        if self._gaps and self._gaps[0].end_ms < before_ms:
+            self._gaps = [gap for gap in self._gaps if gap.end_ms >= before_ms]
+
+    def in_grace(self, at_ms: int, grace_ms: int) -> bool:
+        return bool(self.regained_ms) and at_ms < self.regained_ms + grace_ms
