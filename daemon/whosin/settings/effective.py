@@ -1,0 +1,207 @@
+"""The settings in force: typed, complete, and able to say where each value came from.
+
+Owns what other rooms read. Must not know: TOML, environment variables, problems.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from whosin import model
+from whosin.settings.kinds import Address, Broker, hidden
+from whosin.settings.schema import (
+    Alerts,
+    Cleanup,
+    ClientType,
+    Daemon,
+    Directory,
+    Effect,
+    Guidance,
+    Http,
+    Limits,
+    Locks,
+    Log,
+    MassSilence,
+    Mqtt,
+    Seats,
+    SharedAccount,
+    Store,
+    Watch,
+    paths,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DEFAULT = "default"
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to tell, not to bind
+
+
+class Effective(NamedTuple):
+    """One value in force. `origin`: "default", the file's name, or the environment variable's."""
+
+    key: str
+    value: Any  # fit for JSON
+    origin: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All sections. Made by `load` only, which has checked that they go together."""
+
+    daemon: Daemon
+    mqtt: Mqtt
+    client_types: Mapping[str, ClientType]
+    cleanup: Cleanup
+    watch: Watch
+    mass_silence: MassSilence
+    locks: Locks
+    limits: Limits
+    store: Store
+    http: Http
+    log: Log
+    seats: Seats
+    directory: Directory
+    shared_account: SharedAccount
+    alerts: Alerts
+    guidance: Guidance
+    file: Path | None
+    origins: Mapping[str, str]  # dotted key -> origin, without the defaults
+
+    @property
+    def sign_in(self) -> bool:
+        """Whether the door asks who one is."""
+        return asks_sign_in(self.mqtt.sign_in, self.mqtt.listen)
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.daemon.data_dir / Path(self.store.url.removeprefix("sqlite:///"))
+
+    @property
+    def api_url(self) -> str | None:
+        """Where this machine reaches the API; None while it is off."""
+        listen = self.http.listen
+        if listen is None:
+            return None
+        host = _EVERYWHERE.get(listen.host, listen.host)
+        return f"{'https' if self.http.tls_cert else 'http'}://{Address(host, listen.port)}"
+
+    def mqtt_password(self) -> str | None:
+        """The daemon's password at the broker, read anew each time. Raises OSError."""
+        if self.mqtt.password_file is None:
+            return None
+        text = self.mqtt.password_file.read_text(encoding="utf-8")
+        return text.split("\n", 1)[0].removesuffix("\r")
+
+    def policy(self) -> model.Policy:
+        """What the rules are told."""
+        mass = self.mass_silence
+        limits = self.limits
+        return model.Policy(
+            types={name: _client_type(name, kind) for name, kind in self.client_types.items()},
+            regain_grace_ms=_ms(self.watch.regain_grace_s),
+            lock_delay_ms=_ms(self.locks.lock_delay_s),
+            blocking_after_ms=_ms(self.cleanup.blocking_after_s),
+            mass=model.MassSilence(
+                minimum=mass.min, share=mass.share, window_ms=_ms(mass.window_s), hold_ms=_ms(mass.hold_s)
+            ),
+            limits=model.Limits(
+                sessions=limits.sessions,
+                companies=limits.companies,
+                locks_per_session=limits.locks_per_session,
+                waiters=limits.waiters,
+                refusals=limits.refusals,
+            ),
+        )
+
+    def describe(self) -> list[Effective]:
+        """Every value in force and where it came from, in the order of the documents, without secrets."""
+        return [
+            Effective(path, _plain(value), self.origins.get(path, DEFAULT))
+            for path, value, _ in _values(self)
+        ]
+
+    def warnings(self) -> list[str]:
+        """What is allowed and yet worth knowing, one sentence each."""
+        found: list[str] = []
+        listen, page = self.mqtt.listen, self.http.listen
+        if listen and not self.sign_in:
+            found.append(
+                f"sign-in is off at mqtt.listen {listen}: any program here may speak for any session"
+            )
+        if listen and not listen.loopback and self.mqtt.listen_tls_cert is None:
+            found.append(
+                f"mqtt.listen is {listen} without listen_tls_cert: passwords cross the network in clear"
+            )
+        if self.mqtt.url and not self.mqtt.url.tls and self.mqtt.password_file and not _local(self.mqtt.url):
+            found.append(
+                f"mqtt.url is {self.mqtt.url} without TLS: the password crosses the network in clear"
+            )
+        if page and page.host in _EVERYWHERE and not self.http.allowed_hosts:
+            found.append(
+                f"http.listen is {page} and http.allowed_hosts is empty: only loopback names are answered"
+            )
+        return found
+
+
+def asks_sign_in(sign_in: str, listen: Address | None) -> bool:
+    """What mqtt.sign_in comes to."""
+    return sign_in == "on" or (sign_in == "auto" and listen is not None and not listen.loopback)
+
+
+def changed(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
+    """The keys whose values differ: those that take effect at once, and those that need a restart.
+
+    `cleanup.enabled` is in neither: it is only the first value of a switch that is kept elsewhere. A client
+    type that came or went is named once.
+    """
+    was = {path: (value, effect) for path, value, effect in _values(old)}
+    now = {path: (value, effect) for path, value, effect in _values(new)}
+    found: dict[Effect, list[str]] = {"live": [], "restart": [], "first": []}
+    for path in [*now, *(path for path in was if path not in now)]:
+        if was.get(path) != now.get(path):
+            whole = path if path in was and path in now else path.rsplit(".", 1)[0]
+            effect = (now.get(path) or was[path])[1]
+            if whole not in found[effect]:
+                found[effect].append(whole)
+    return found["live"], found["restart"]
+
+
+def _values(settings: Settings) -> Iterator[tuple[str, Any, Effect]]:
+    for path, item in paths(settings.client_types):
+        section, *middle, _ = path.split(".")
+        holder = getattr(settings, section)
+        if middle:
+            holder = holder[".".join(middle)]
+        yield path, getattr(holder, item.name), item.effect
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Address | Broker | Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return hidden(value) if isinstance(value, str) else value
+
+
+def _client_type(name: str, given: ClientType) -> model.ClientType:
+    return model.ClientType(
+        name=name,
+        timeout_ms=_ms(given.timeout_s),
+        heartbeat_every_ms=_ms(given.heartbeat_every_s),
+        lost_grace_ms=_ms(given.lost_grace_s),
+        idle_limit_s=given.idle_limit_s,
+        idle_disconnects=given.idle_action == "disconnect",
+    )
+
+
+def _ms(duration_s: float) -> int:
+    """Whole milliseconds; what is more than nothing stays so."""
+    return max(1, round(duration_s * 1000)) if duration_s else 0
+
+
+def _local(broker: Broker) -> bool:
+    return Address(broker.host, broker.port).loopback

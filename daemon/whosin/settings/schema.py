@@ -1,0 +1,355 @@
+"""All settings: sections, keys, defaults, what each takes and what it does.
+
+Owns the one list that the loader, `docs/settings.md`, `config/whosin.toml` and the code read.
+Must not know: files, environment variables, or how wrong values are told.
+"""
+
+# ruff: noqa: RUF009 - key() makes a dataclasses.field
+
+from __future__ import annotations
+
+import re
+from dataclasses import Field, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from whosin.settings.kinds import (
+    MANY,
+    Address,
+    Broker,
+    BrokerUrl,
+    Flag,
+    Kind,
+    Listen,
+    Location,
+    Names,
+    NotYet,
+    Number,
+    StoreUrl,
+    Text,
+    choice,
+    seconds,
+    seconds_between,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Iterator, Mapping
+
+Effect = Literal["live", "restart", "first"]
+"""When a changed value takes effect: on reload, at the next start, or only on the very first start."""
+
+TYPE_NAME = re.compile(r"[a-z0-9_-]{1,32}")
+_ID = Text("1 to 64 letters, digits or ._~:-", re.compile(r"[A-Za-z0-9._~:-]{1,64}"), optional=True)
+_LINE = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+_HOST = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*|\[[0-9A-Fa-f:.]+\]")
+_READABLE = Location("a readable file", exists=True)
+
+
+def key(default: object, kind: Kind, about: str, effect: Effect = "restart", derived: str = "") -> Any:
+    """A field of a section. `derived` says in words what the default is where it depends on other things."""
+    meta = {"kind": kind, "about": about, "effect": effect, "derived": derived}
+    return field(default=default, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The daemon itself."""
+
+    name: str = key("", _ID, "Its name in its own topic and in answers.", derived="the host's name")
+    data_dir: Path = key(
+        "",
+        Location("the path of a folder"),
+        "Where the database, the administrator's token and the like are kept.",
+        derived="systemd's state directory, else whosin in the user's data folder",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mqtt:
+    """How clients are heard: the door that the daemon itself opens, the link to a broker, or both."""
+
+    listen: Address | None = key(
+        Address("127.0.0.1", 1883),
+        Listen(),
+        "Where the door listens for MQTT 3.1.1 and 5.",
+        derived='"127.0.0.1:1883"; "off" once url is set',
+    )
+    listen_tls_cert: Path | None = key(
+        None, _READABLE, "The door's certificate chain (PEM): it then speaks TLS."
+    )
+    listen_tls_key: Path | None = key(None, _READABLE, "The private key (PEM) of listen_tls_cert.")
+    sign_in: str = key(
+        "auto",
+        choice("auto", "on", "off"),
+        "Whether the door asks for the name and password of an account. auto: not on loopback, "
+        "everywhere else. off is refused where others can reach the door.",
+    )
+    url: Broker | None = key(
+        None, BrokerUrl(), "The broker to link to, as in mqtt://host:1883 or mqtts://host:8883."
+    )
+    username: str | None = key(
+        None,
+        Text("1 to 128 printable characters", _LINE, optional=True),
+        "The daemon's name at the broker.",
+    )
+    password_file: Path | None = key(
+        None, _READABLE, "The file whose first line is its password at the broker."
+    )
+    ca_file: Path | None = key(
+        None, _READABLE, "Certificates (PEM) to check the broker's with, instead of the system's."
+    )
+    cert_file: Path | None = key(None, _READABLE, "The daemon's own certificate (PEM) at the broker.")
+    key_file: Path | None = key(None, _READABLE, "The private key (PEM) of cert_file.")
+    client_id: str = key("", _ID, "Its MQTT client id at the broker.", derived="whosin- and daemon.name")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientType:
+    """How patient the daemon is with one kind of program.
+
+    `default` serves all types without a section of their own, and lends a new type what that leaves out;
+    desktop and web have defaults of their own.
+    """
+
+    timeout_s: float = key(
+        300,
+        seconds(),
+        "Silent this long, a session is disconnected. At least twice heartbeat_every_s.",
+        "live",
+    )
+    heartbeat_every_s: float = key(60, seconds(), "How often its clients are told to beat.", "live")
+    lost_grace_s: float = key(
+        75,
+        seconds(),
+        "Silent this long after its connection broke, it is disconnected. More than heartbeat_every_s.",
+        "live",
+    )
+    idle_limit_s: int = key(
+        0,
+        whole(0, MANY),
+        "Seconds without a keystroke from which its user counts as idle; 0: never.",
+        "live",
+    )
+    idle_action: str = key(
+        "flag",
+        choice("flag", "disconnect"),
+        "What happens then: the session is marked, or disconnected.",
+        "live",
+    )
+
+
+TYPE_DEFAULTS = {
+    "default": ClientType(),
+    "desktop": ClientType(),
+    "web": ClientType(timeout_s=1200, heartbeat_every_s=240, lost_grace_s=300),
+}
+"""The types that are always there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """The periodic removal of all disconnected logins in all companies."""
+
+    enabled: bool = key(
+        False,
+        Flag(),
+        "Whether it is on at the very first start; afterwards the switch of page and command line counts.",
+        "first",
+    )
+    every_s: float = key(1800, seconds(), "From one pass to the next.", "live")
+    blocking_after_s: float = key(
+        0,
+        seconds_between(0),
+        "With the cleanup on, a disconnected login that blocks somebody is removed this soon after its "
+        "deadline; 0: by the next pass.",
+        "live",
+    )
+    account: str = key(
+        "cleanup",
+        Text("1 to 128 printable characters", _LINE),
+        "Who the history names for what it removes.",
+        "live",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How silence is judged."""
+
+    regain_grace_s: float = key(
+        90,
+        seconds(),
+        "After the daemon could not hear, nobody is disconnected for at least this long.",
+        "live",
+    )
+    tick_s: float = key(0.25, seconds_between(0.01, 1), "How often due deadlines are looked at.", "live")
+
+
+@dataclass(frozen=True, slots=True)
+class MassSilence:
+    """When so many fall silent at once that the trouble is not theirs, and the cleanup holds them back."""
+
+    min: int = key(10, whole(1, MANY), "At least so many sessions of one type in a company or site.", "live")
+    share: float = key(0.5, Number("a number", above=0, high=1), "And at least this share of them.", "live")
+    window_s: float = key(60, seconds(), "Within this time, and one heartbeat.", "live")
+    hold_s: float = key(
+        3600, seconds(), "Held back this long after the alert, unless an operator confirms.", "live"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """Locks of sessions that ended."""
+
+    lock_delay_s: float = key(
+        15,
+        seconds_between(0),
+        "The locks of a session that was forced out are held on this long after its last sign of life.",
+        "live",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What strangers can make the daemon hold, and do."""
+
+    sessions: int = key(200_000, whole(1, MANY), "Active and disconnected sessions.", "live")
+    companies: int = key(20_000, whole(1, MANY), "Companies of all sites.", "live")
+    locks_per_session: int = key(1_000, whole(1, MANY), "Locks that one session holds.", "live")
+    waiters: int = key(10_000, whole(1, MANY), "Requests for locks that wait.", "live")
+    refusals: int = key(50_000, whole(1, MANY), "Refused requests for locks that are remembered.", "live")
+    connections: int = key(10_000, whole(1, MANY), "Connections at the door.", "live")
+    messages_per_s: int = key(
+        0,
+        whole(0, MANY),
+        "Messages of one connection at the door in a second; a faster one is read more slowly. 0: no limit.",
+        "live",
+        derived="1000 where the door asks for sign-in, else 0",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """Limits for users at once. Not available in this version."""
+
+    mode: str = key("off", NotYet(choice("off", "warn", "enforce"), "off"), "Only off in this version.")
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The list of users who may log in. Not available in this version."""
+
+    enabled: bool = key(False, NotYet(Flag(), False), "Only false in this version.")
+
+
+@dataclass(frozen=True, slots=True)
+class SharedAccount:
+    """Accounts that several people use. Not available in this version."""
+
+    machines: int = key(
+        2, NotYet(whole(1, 1_000), 2), "Only 2 in this version, which does not look for them."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """Messages to people. Not available in this version."""
+
+    channels: tuple[str, ...] = key(
+        (), NotYet(Names("a list of names", _LINE), ()), "Only an empty list in this version."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """What to do before and after a removal. Not available in this version."""
+
+    file: Path | None = key(None, NotYet(Location("a path"), None), "Only unset in this version.")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where nothing is lost."""
+
+    url: str = key(
+        "sqlite:///whosin.db",
+        StoreUrl(),
+        "The database: sqlite:///file in daemon.data_dir, or sqlite:////folder/file.",
+    )
+    flush_s: float = key(
+        5,
+        seconds_between(0.1, 60),
+        "How long heartbeats may wait to be written; a crash may lose that much.",
+        "live",
+    )
+    history_days: int = key(400, whole(1, 36_500), "How long history and ended sessions are kept.", "live")
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """The page and the API."""
+
+    listen: Address | None = key(Address("127.0.0.1", 8787), Listen(), "Where they are served.")
+    tls_cert: Path | None = key(
+        None, _READABLE, "Their certificate chain (PEM): they are then served by HTTPS."
+    )
+    tls_key: Path | None = key(None, _READABLE, "The private key (PEM) of tls_cert.")
+    behind_proxy: bool = key(
+        False, Flag(), "A proxy in front does HTTPS. Without, and without tls_cert, only loopback is allowed."
+    )
+    allowed_hosts: tuple[str, ...] = key(
+        (),
+        Names("a list of host names without port", _HOST),
+        "Host names it is reached by, besides loopback and the address in listen.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the daemon writes about itself."""
+
+    level: str = key(
+        "info", choice("debug", "info", "warning", "error"), "The least that is written.", "live"
+    )
+    format: str = key(
+        "auto", choice("auto", "console", "json"), "auto: for people on a terminal, JSON lines elsewhere."
+    )
+    file: Path | None = key(None, Location("the path of a file"), "Also into this file: JSON lines, rotated.")
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "daemon": Daemon, "mqtt": Mqtt, "client_types": ClientType, "cleanup": Cleanup, "watch": Watch,
+    "mass_silence": MassSilence, "locks": Locks, "limits": Limits, "store": Store, "http": Http, "log": Log,
+    "seats": Seats, "directory": Directory, "shared_account": SharedAccount, "alerts": Alerts,
+    "guidance": Guidance,
+}  # fmt: skip
+"""By name, in the order of the documents. `client_types` is a table of such sections by type name."""
+
+
+class Key(NamedTuple):
+    """One setting, as the documents and the loader see it."""
+
+    name: str
+    kind: Kind
+    default: Any
+    about: str
+    effect: Effect
+    derived: str
+
+
+def keys(section: type[Any]) -> dict[str, Key]:
+    return {item.name: _key(item) for item in fields(section)}
+
+
+def _key(item: Field[Any]) -> Key:
+    meta: Mapping[str, Any] = item.metadata
+    return Key(item.name, meta["kind"], item.default, meta["about"], meta["effect"], meta["derived"])
+
+
+def paths(types: Mapping[str, ClientType]) -> Iterator[tuple[str, Key]]:
+    """Every key with its dotted path, the client types' for each of `types`."""
+    for section, shape in SECTIONS.items():
+        for prefix in [f"client_types.{name}" for name in types] if section == "client_types" else [section]:
+            for name, item in keys(shape).items():
+                yield f"{prefix}.{name}", item
