@@ -1,0 +1,8 @@
+"""HTTP: the API, the event stream, health, metrics, and later the page.
+
+Owns requests and answers: who may ask, what a well-formed question is, and how an answer or a refusal
+looks. Everything asked goes through `operations.Operations`. Must not know SQL, rules or MQTT.
+
+Importing this package costs nothing; importing `web.server` costs FastAPI and uvicorn (half a second), so
+only the daemon does.
+"""

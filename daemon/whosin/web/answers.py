@@ -1,0 +1,41 @@
+"""JSON answers, written by msgspec straight from what the engine gave; the models only document them.
+
+Checking a thousand items against a model on their way out would cost more than finding them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from whosin.operations import Page
+from whosin.web.problems import Problem
+
+_encode = msgspec.json.Encoder().encode
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    return Response(_encode(value), status, media_type="application/json")
+
+
+def page(found: Page) -> Response:
+    return answer({"items": found.items, "next": found.next, "total": found.total})
+
+
+def listing(items: Sequence[Any], limit: int | None = None, cursor: str | None = None) -> Response:
+    """A page cut from a whole list. The cursor is a place in it: one that changes may shift."""
+    start = _place(cursor)
+    end = len(items) if limit is None else start + limit
+    more = str(end) if end < len(items) else None
+    return answer({"items": items[start:end], "next": more, "total": len(items)})
+
+
+def _place(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 12):
+        raise Problem(
+            400, "bad_cursor", f'"{cursor}" is not a cursor of this list; use "next" of its last answer.'
+        )
+    return int(cursor)

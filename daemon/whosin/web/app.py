@@ -1,0 +1,65 @@
+"""The application: routes, refusals and the few objects they share. Must not know sockets."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from whosin import __version__
+from whosin.operations import Operations
+from whosin.web import health, openapi, page, problems
+from whosin.web.auth import Gatekeeper
+from whosin.web.backoff import Backoff
+from whosin.web.gate import Gate
+from whosin.web.guard import BASE
+from whosin.web.health import MetricsRender
+from whosin.web.hosts import Hosts
+from whosin.web.routes import administration, cleanup, events, locks, overview, sessions
+from whosin.web.stream import Streams
+
+_ROUTERS: tuple[APIRouter, ...] = (
+    sessions.view,
+    sessions.operate,
+    locks.view,
+    locks.administer,
+    cleanup.view,
+    cleanup.operate,
+    overview.view,
+    events.view,
+    administration.administer,
+)
+_OPEN = (openapi.router, health.router, page.router)
+
+
+def create_app(
+    operations: Operations,
+    metrics: MetricsRender,
+    streams: Streams,
+    *,
+    now_ms: Callable[[], int],
+    open_on_loopback: bool,
+) -> FastAPI:
+    """The API and the page, without the gate (`guarded_by`)."""
+    app = FastAPI(
+        title="Whosin",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours are counted in `observe`
+    )
+    app.state.operations = operations
+    app.state.metrics = metrics
+    app.state.streams = streams
+    app.state.gatekeeper = Gatekeeper(operations, Backoff(now_ms), open_on_loopback=open_on_loopback)
+    app.state.described = None
+    app.state.routes = [route for router in (*_ROUTERS, *_OPEN) for route in router.routes]
+    problems.install(app)
+    for router in (*_ROUTERS, *_OPEN):
+        app.include_router(router)
+    return app
+
+
+def guarded_by(app: ASGIApp, hosts: Hosts, most_at_once: int) -> ASGIApp:
+    return Gate(app, hosts, most_at_once, frozenset({f"{BASE}/events"}))

@@ -1,0 +1,77 @@
+"""What every request passes before the app: the Host header, the number at work at once, and headers for all.
+
+Plain ASGI, so that it also covers what the framework answers itself. Must not know any route but those of
+health, which are always answered.
+"""
+
+from email.utils import formatdate
+from time import time
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from whosin.web.hosts import Hosts
+from whosin.web.problems import Problem
+
+_ALWAYS = frozenset({"/healthz", "/readyz"})
+_HEADERS = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+}
+"""For every answer that does not say otherwise itself."""
+
+
+class Gate:
+    """`most_at_once` counts requests that are being answered; event streams have a limit of their own."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts, most_at_once: int, unbounded: frozenset[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._most = most_at_once
+        self._unbounded = _ALWAYS | unbounded
+        self._at_once = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = _complete(message.get("headers", []))
+            await send(message)
+
+        problem = self._refusal(scope)
+        if problem is not None:
+            await problem.response(scope["path"])(scope, receive, send_with_headers)
+            return
+        counts = scope["path"] not in self._unbounded
+        self._at_once += counts
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._at_once -= counts
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        hosts = HTTPConnection(scope).headers.getlist("host")
+        if len(hosts) != 1:
+            return Problem(400, "host", "Exactly one Host header is needed.")
+        arrived_at = scope["server"][0] if scope.get("server") else None
+        if not self._hosts.allows(hosts[0], arrived_at):
+            detail = (
+                f'"{hosts[0][:100]}" is not a name of this daemon; more names are allowed in its settings.'
+            )
+            return Problem(421, "host", detail)
+        if self._at_once >= self._most and scope["path"] not in self._unbounded:
+            detail = f"{self._at_once} requests are being answered; no more than {self._most} are at once."
+            return Problem(503, "busy", detail, headers={"Retry-After": "1"})
+        return None
+
+
+def _complete(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    given = {name.lower() for name, _ in headers}
+    added = [(name, value) for name, value in _HEADERS.items() if name not in given]
+    return [*headers, *added, (b"date", formatdate(time(), usegmt=True).encode())]

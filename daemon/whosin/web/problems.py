@@ -1,0 +1,165 @@
+"""Refusals as RFC 9457 problem details, each with a `code` for programs and a sentence for people.
+
+Owns which exception becomes which answer. Must not know any route.
+"""
+
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from whosin.errors import Refused, StoreError
+
+Json = dict[str, Any]
+
+MEDIA_TYPE = "application/problem+json"
+
+_STATUS_OF_CODE = {
+    "bad_cursor": 400,
+    "bad_sort": 400,
+    "bad_path": 400,
+    "bad_name": 400,
+    "bad_role": 400,
+    "bad_site": 400,
+    "bad_resource": 400,
+    "schema": 400,
+    "forbidden": 403,
+    "not_found": 404,
+}
+"""Of `errors.Refused`; every other code is a 409: understood, and not possible as things stand."""
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """A refusal on its way out. `more` are extension members, `errors` one entry per wrong field."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+        self.more = more
+
+    def body(self, instance: str) -> bytes:
+        return msgspec.json.encode(
+            {
+                "type": f"urn:whosin:problem:{self.code}",
+                "title": HTTPStatus(self.status).phrase,
+                "status": self.status,
+                "detail": self.detail,
+                "instance": instance,
+                "code": self.code,
+                **self.more,
+            }
+        )
+
+    def response(self, instance: str) -> Response:
+        return Response(self.body(instance), self.status, self.headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Let every exception of the app leave as a problem."""
+    app.add_exception_handler(Problem, _answer)
+    app.add_exception_handler(RequestValidationError, _answer)
+    app.add_exception_handler(Refused, _answer)
+    app.add_exception_handler(StoreError, _answer)
+    app.add_exception_handler(HTTPException, _answer)
+    app.add_exception_handler(Exception, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    return problem_of(error, request).response(request.url.path)
+
+
+def problem_of(error: Exception, request: Request) -> Problem:
+    """The one table from exceptions to problems. What is not expected says nothing of the inside."""
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _invalid(error, request)
+        case Refused():
+            return Problem(_STATUS_OF_CODE.get(error.code, 409), error.code, str(error))
+        case StoreError():
+            detail = f"Nothing can be made durable now ({error.kind}): {error}. Nothing was done; try again."
+            return Problem(503, "storage", detail, headers={"Retry-After": "5"}, storage=error.kind)
+        case HTTPException():
+            return _http(error, request)
+        case _:
+            detail = "Whosin failed to answer this. The log has the details."
+            return Problem(500, "internal", detail)
+
+
+def _http(error: HTTPException, request: Request) -> Problem:
+    headers = dict(error.headers) if error.headers else None
+    if error.status_code == 404:
+        detail = f"There is nothing at {request.url.path}; the API is described at /api/v1/openapi.json."
+        return Problem(404, "not_found", detail, headers=headers)
+    if error.status_code == 405:
+        allowed = ", ".join(_methods_at(request)) or (headers or {}).get("Allow", "other methods")
+        detail = f"{request.method} is not possible here; allowed: {allowed}."
+        return Problem(405, "method_not_allowed", detail, headers={"Allow": allowed})
+    return Problem(error.status_code, "http", str(error.detail), headers=headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Every method of this path; the router itself tells those of one of its routes only."""
+    found = {
+        method
+        for route in request.app.state.routes
+        if route.path_regex.match(request.url.path)
+        for method in route.methods
+    }
+    return sorted(found)
+
+
+def _invalid(error: RequestValidationError, request: Request) -> Problem:
+    wrong = [_wrong(item, request) for item in error.errors()]
+    text = "; ".join(_sentence(item) for item in wrong[:3])
+    return Problem(400, "invalid", f"{text}.", errors=wrong[:100])
+
+
+def _sentence(wrong: Json) -> str:
+    return (
+        f"{wrong['in']} {wrong['field']}: {wrong['message']}"
+        if wrong["field"]
+        else f"{wrong['in']}: {wrong['message']}"
+    )
+
+
+def _wrong(item: Any, request: Request) -> Json:
+    place, *path = item["loc"]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = _unknown(str(path[-1]), _known_names(request, str(place)))
+    return {"in": str(place), "field": field, "message": message}
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    nearest = get_close_matches(name, known, n=1)
+    guess = f'; did you mean "{nearest[0]}"?' if nearest else ""
+    return f"not known here{guess} (known: {', '.join(known) or 'none'})"
+
+
+def _known_names(request: Request, place: str) -> list[str]:
+    """What the endpoint's model of this place (`body` or `query`) knows."""
+    hints = get_type_hints(request.scope["endpoint"])
+    for name, hint in hints.items():
+        for kind in (hint, *get_args(hint)):
+            if (
+                isinstance(kind, type)
+                and issubclass(kind, BaseModel)
+                and (name == "body") == (place == "body")
+            ):
+                return sorted(kind.model_fields)
+    return []

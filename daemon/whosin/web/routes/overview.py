@@ -1,0 +1,62 @@
+"""What is and what was: companies, numbers, history."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from whosin.operations import Page
+from whosin.ports import HistoryQuery
+from whosin.web.answers import answer, listing, page
+from whosin.web.auth import Engine, Who
+from whosin.web.guard import ForViewers, api
+from whosin.web.problems import Problem
+from whosin.web.schemas import Companies, History, HistoryFilter, NoFilter, Paged, Stats
+
+view = api("overview", ForViewers)
+
+
+@view.get("/companies", response_model=Companies, summary="List companies")
+async def list_companies(query: Annotated[Paged, Query()], engine: Engine, who: Who) -> Response:
+    return listing(await engine.companies(who), query.limit, query.cursor)
+
+
+@view.get("/stats", response_model=Stats, summary="Show the numbers")
+async def show_stats(_query: Annotated[NoFilter, Query()], engine: Engine, who: Who) -> Response:
+    return answer(await engine.stats(who))
+
+
+@view.get("/history", response_model=History, summary="Search the history")
+async def search_history(query: Annotated[HistoryFilter, Query()], engine: Engine, who: Who) -> Response:
+    """Every change with its actor, reason and time."""
+    if who.site is not None and query.site not in {None, who.site}:
+        return page(Page([], None, 0))
+    wanted = HistoryQuery(
+        site=query.site or who.site,
+        company=query.company,
+        session=query.session,
+        user=query.user,
+        type=query.type,
+        resource=query.resource,
+        text=query.q,
+        since=_wall_ms(query.since),
+        until=_wall_ms(query.until),
+        before_seq=_seq(query.cursor),
+        limit=query.limit,
+    )
+    return page(await engine.history(wanted, who))
+
+
+def _wall_ms(at: datetime | None) -> int | None:
+    return None if at is None else round(at.timestamp() * 1000)
+
+
+def _seq(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise Problem(
+            400, "bad_cursor", f'"{cursor}" is not a cursor of the history; use "next" of its last answer.'
+        )
+    return int(cursor)
