@@ -1,0 +1,75 @@
+"""Versions of the schema: numbered SQL files, applied in order, all or none.
+
+Owns `user_version` and `application_id`, and the decision whether a file is ours. Must not know the rows.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whosin.errors import StoreRefused
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+APPLICATION_ID: Final = int.from_bytes(b"WHOS", "big")
+"""Marks a file as ours (set by the first migration)."""
+
+
+class Migration(NamedTuple):
+    version: int
+    name: str
+    sql: str
+
+
+def migrations() -> tuple[Migration, ...]:
+    """All that this program knows, from `migrations/NNNN_name.sql`, by version from 1 without gaps."""
+    files = resources.files("whosin.store").joinpath("migrations").iterdir()
+    known = sorted(
+        Migration(int(file.name[:4]), file.name, file.read_text(encoding="utf-8"))
+        for file in files
+        if file.name.endswith(".sql")
+    )
+    assert [step.version for step in known] == list(range(1, len(known) + 1)), "numbered 1, 2, …"
+    return tuple(known)
+
+
+def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration]) -> None:
+    """Bring the file to the newest version in one transaction; a file that is not ours is refused."""
+    version = _number(db, "PRAGMA user_version")
+    newest = known[-1].version
+    if version > newest:
+        raise StoreRefused(
+            f"{path} has schema version {version}, made by a newer Whosin; this one knows up to {newest}. "
+            f"Run the newer Whosin again, or put back a backup from before the upgrade"
+        )
+    _refuse_strangers(db, path, version)
+    if version == newest:
+        return
+    steps = "\n".join(step.sql for step in known if step.version > version)
+    try:
+        db.executescript(f"BEGIN IMMEDIATE;\n{steps}\nPRAGMA user_version = {newest};\nCOMMIT;")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _refuse_strangers(db: sqlite3.Connection, path: Path, version: int) -> None:
+    found = _number(db, "PRAGMA application_id")
+    empty = version == 0 and not _number(db, "SELECT count(*) FROM sqlite_master")
+    if found != APPLICATION_ID and not (empty and found == 0):
+        raise StoreRefused(
+            f"{path} is a database of another program (application id {found}, expected {APPLICATION_ID}); "
+            "it was left as it is. Set `store.url` to a file of its own"
+        )
+
+
+def _number(db: sqlite3.Connection, sql: str) -> int:
+    row = db.execute(sql).fetchone()
+    assert row is not None
+    value: int = row[0]
+    return value

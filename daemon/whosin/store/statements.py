@@ -1,0 +1,145 @@
+"""The SQL that writes and loads, by name.
+
+Owns the statements; the columns come from the row types of `ports`, so that a new field is a field there
+and a migration. Must not know connections or what the rows mean. Values always travel as parameters: what
+is put together here are names of our own.
+"""
+# ruff: noqa: S608 - see above
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whosin.ports import (
+    AccountRow,
+    BeatRow,
+    EventRow,
+    HoldRow,
+    LockRow,
+    ObserverRow,
+    PassRow,
+    SessionRow,
+    TokenRow,
+    WantRow,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def _names(fields: Iterable[str], table: str = "") -> str:
+    return ", ".join(f'{table}"{field}"' for field in fields)
+
+
+def _put(table: str, fields: tuple[str, ...], keys: tuple[str, ...], fixed: tuple[str, ...] = ()) -> str:
+    """Insert, or overwrite the row with the same keys but for what is `fixed`: an index on a column that is
+    not assigned is not touched."""
+    changes = ", ".join(f'"{field}" = excluded."{field}"' for field in fields if field not in keys + fixed)
+    marks = ", ".join("?" * len(fields))
+    return (
+        f"INSERT INTO {table} ({_names(fields)}) VALUES ({marks}) "
+        f"ON CONFLICT ({_names(keys)}) DO UPDATE SET {changes}"
+    )
+
+
+def _drop(table: str, keys: tuple[str, ...]) -> str:
+    return f"DELETE FROM {table} WHERE " + " AND ".join(f'"{key}" = ?' for key in keys)
+
+
+SESSION_COLUMNS: Final = _names(SessionRow._fields)
+EVENT_COLUMNS: Final = _names(EventRow._fields)
+PASS_COLUMNS: Final = _names(PassRow._fields)
+
+# --- writing ---------------------------------------------------------------------------------------
+
+PUT_BEAT: Final = _put("beats", BeatRow._fields, ("key",))
+DROP_BEAT: Final = _drop("beats", ("key",))
+PUT_SESSION: Final = _put("sessions", SessionRow._fields, ("key",), fixed=("id",))
+DROP_SESSION: Final = _drop("sessions", ("key",))
+PUT_ENDED: Final = _put("ended_sessions", SessionRow._fields, ("key",), fixed=("id",))
+PUT_COMPANY: Final = _put("companies", ("site", "company", "token"), ("site", "company"))
+PUT_LOCK: Final = _put("locks", LockRow._fields, ("site", "company", "token"))
+DROP_LOCK: Final = _drop("locks", ("site", "company", "token"))
+PUT_WANT: Final = _put("wants", WantRow._fields, ("site", "company", "order"))
+DROP_WANT: Final = _drop("wants", ("site", "company", "order"))
+PUT_EVENT: Final = _put("events", EventRow._fields, ("seq",))
+PUT_PASS: Final = _put("passes", PassRow._fields, ("id",))
+PUT_HOLD: Final = _put("holds", HoldRow._fields, ("site", "company", "client"))
+DROP_HOLD: Final = _drop("holds", ("site", "company", "client"))
+PUT_META: Final = _put("meta", ("key", "value"), ("key",))
+PUT_ACCOUNT: Final = _put("accounts", AccountRow._fields, ("name",))
+DROP_ACCOUNT: Final = _drop("accounts", ("name",))
+PUT_TOKEN: Final = _put("tokens", TokenRow._fields, ("name",))
+DROP_TOKEN: Final = _drop("tokens", ("name",))
+PUT_OBSERVER: Final = _put("observers", ObserverRow._fields, ("client_id",))
+DROP_OBSERVER: Final = _drop("observers", ("client_id",))
+
+# --- loading ---------------------------------------------------------------------------------------
+
+
+def _with_beats() -> str:
+    """The living sessions with their newest beats."""
+    beaten = set(BeatRow._fields) - {"key"}
+    columns = ", ".join(
+        f'CASE WHEN b.key IS NULL THEN s."{name}" ELSE b."{name}" END' if name in beaten else f's."{name}"'
+        for name in SessionRow._fields
+    )
+    return f"SELECT {columns} FROM sessions s LEFT JOIN beats b ON b.key = s.key"
+
+
+LIVE_SESSIONS: Final = _with_beats()
+LIVE_SESSION: Final = f"{LIVE_SESSIONS} WHERE s.id = ?"
+ENDED_SESSION: Final = f"SELECT {SESSION_COLUMNS} FROM ended_sessions WHERE id = ?"
+ENDED_AMONG: Final = (
+    f"SELECT {SESSION_COLUMNS} FROM ended_sessions WHERE id IN (SELECT value FROM json_each(?))"
+)
+ENDED_WITH_LOCKS: Final = (
+    f"SELECT {SESSION_COLUMNS} FROM ended_sessions WHERE key IN (SELECT session FROM locks)"
+)
+COMPANIES: Final = "SELECT site, company, token FROM companies"
+LOCKS: Final = f"SELECT {_names(LockRow._fields)} FROM locks ORDER BY site, company, token"
+WANTS: Final = f'SELECT {_names(WantRow._fields)} FROM wants ORDER BY site, company, "order"'
+HOLDS: Final = f"SELECT {_names(HoldRow._fields)} FROM holds"
+META: Final = "SELECT key, value FROM meta"
+ACCOUNTS: Final = f"SELECT {_names(AccountRow._fields)} FROM accounts"
+TOKENS: Final = f"SELECT {_names(TokenRow._fields)} FROM tokens"
+OBSERVERS: Final = f"SELECT {_names(ObserverRow._fields)} FROM observers"
+UNFINISHED_PASS: Final = f"SELECT {PASS_COLUMNS} FROM passes WHERE finished = 0 ORDER BY id DESC LIMIT 1"
+LAST_NUMBERS: Final = """
+    SELECT
+      coalesce((SELECT max(seq) FROM events), 0),
+      max(coalesce((SELECT max(key) FROM sessions), 0), coalesce((SELECT max(key) FROM ended_sessions), 0)),
+      coalesce((SELECT max(id) FROM passes), 0)
+"""
+
+# --- reading ---------------------------------------------------------------------------------------
+
+EVENTS_AFTER: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+PASSES: Final = f"SELECT {PASS_COLUMNS} FROM passes ORDER BY id DESC LIMIT ?"
+
+# --- pruning ---------------------------------------------------------------------------------------
+# The newest of each is never deleted: the next number is counted from it.
+
+PRUNE_EVENTS: Final = """
+    DELETE FROM events WHERE seq IN (
+      SELECT seq FROM events
+      WHERE at < :before
+        AND seq < (SELECT max(seq) FROM events)
+        AND seq <= coalesce(
+          (SELECT min(CAST(value AS INTEGER)) FROM meta WHERE key GLOB 'published.*'), 9223372036854775807)
+      ORDER BY at LIMIT :limit)
+"""
+PRUNE_SESSIONS: Final = """
+    DELETE FROM ended_sessions WHERE key IN (
+      SELECT key FROM ended_sessions
+      WHERE ended < :before
+        AND key < (SELECT max(key) FROM ended_sessions)
+        AND key NOT IN (SELECT session FROM locks)
+      ORDER BY ended LIMIT :limit)
+"""
+PRUNE_PASSES: Final = """
+    DELETE FROM passes WHERE id IN (
+      SELECT id FROM passes
+      WHERE started < :before AND finished > 0 AND id < (SELECT max(id) FROM passes)
+      ORDER BY id LIMIT :limit)
+"""

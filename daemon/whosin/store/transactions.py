@@ -1,0 +1,156 @@
+"""What is done inside one transaction: apply changes, load everything, prune.
+
+Owns the order in which tables are written and read. Must not know connections' lives, threads or faults:
+every function here gets a connection, on the thread that owns it, and leaves no transaction open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from whosin.model import Status
+from whosin.ports import (
+    AccountRow,
+    Changes,
+    HoldRow,
+    Loaded,
+    LockRow,
+    ObserverRow,
+    PassRow,
+    SessionRow,
+    TokenRow,
+    WantRow,
+)
+from whosin.store import statements as sql
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
+
+FINAL: Final = frozenset(status.value for status in Status if status.final)
+
+R = TypeVar("R", bound=NamedTuple)
+
+
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
+    db.execute(begin)
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # some faults have rolled it back already
+            db.execute("ROLLBACK")
+        raise
+
+
+def apply(db: sqlite3.Connection, changes: Changes) -> None:
+    """All of the changes in one transaction; applying the same changes twice is as good as once."""
+    with _transaction(db, "BEGIN IMMEDIATE"):
+        if changes.beats:
+            db.executemany(sql.PUT_BEAT, changes.beats)
+        if changes.sessions:  # behind the beats: a whole session is newer than its beat
+            _put_sessions(db, changes.sessions)
+        if changes.events:
+            db.executemany(sql.PUT_EVENT, changes.events)
+        if changes.companies:
+            db.executemany(sql.PUT_COMPANY, [(*key, token) for key, token in changes.companies.items()])
+        if changes.passes:
+            db.executemany(sql.PUT_PASS, changes.passes.values())
+        if changes.meta:
+            db.executemany(sql.PUT_META, changes.meta.items())
+        _put(db, changes.locks, sql.PUT_LOCK, sql.DROP_LOCK)
+        _put(db, changes.wants, sql.PUT_WANT, sql.DROP_WANT)
+        _put(db, changes.holds, sql.PUT_HOLD, sql.DROP_HOLD)
+        _put_named(db, changes.accounts, sql.PUT_ACCOUNT, sql.DROP_ACCOUNT)
+        _put_named(db, changes.tokens, sql.PUT_TOKEN, sql.DROP_TOKEN)
+        _put_named(db, changes.observers, sql.PUT_OBSERVER, sql.DROP_OBSERVER)
+
+
+def _put_sessions(db: sqlite3.Connection, sessions: Mapping[int, SessionRow]) -> None:
+    live: list[SessionRow] = []
+    ended: list[SessionRow] = []
+    for row in sessions.values():
+        (ended if row.status in FINAL else live).append(row)
+    if live:
+        db.executemany(sql.PUT_SESSION, live)
+    if ended:
+        db.executemany(sql.PUT_ENDED, ended)
+        db.executemany(sql.DROP_SESSION, [(row.key,) for row in ended])
+    db.executemany(sql.DROP_BEAT, [(key,) for key in sessions])
+
+
+def _put(db: sqlite3.Connection, rows: Mapping[Any, tuple[Any, ...] | None], put: str, drop: str) -> None:
+    if rows:
+        db.executemany(put, [row for row in rows.values() if row is not None])
+        db.executemany(drop, [key for key, row in rows.items() if row is None])
+
+
+def _put_named(
+    db: sqlite3.Connection, rows: Mapping[str, tuple[Any, ...] | None], put: str, drop: str
+) -> None:
+    if rows:
+        _put(db, {(name,): row for name, row in rows.items()}, put, drop)
+
+
+# --- loading ---------------------------------------------------------------------------------------
+
+
+def load(db: sqlite3.Connection) -> Loaded:
+    """All that the engine goes on with, as of one moment."""
+    with _transaction(db, "BEGIN"), _no_collecting():
+        meta = dict(db.execute(sql.META).fetchall())
+        last_seq, last_key, last_pass = db.execute(sql.LAST_NUMBERS).fetchone()
+        passes = fetch(db, PassRow, sql.UNFINISHED_PASS)
+        return Loaded(
+            store_id=meta.pop("store_id"),
+            sessions=fetch(db, SessionRow, sql.LIVE_SESSIONS) + fetch(db, SessionRow, sql.ENDED_WITH_LOCKS),
+            companies={(site, company): token for site, company, token in db.execute(sql.COMPANIES)},
+            locks=fetch(db, LockRow, sql.LOCKS),
+            wants=fetch(db, WantRow, sql.WANTS),
+            holds=fetch(db, HoldRow, sql.HOLDS),
+            unfinished_pass=passes[0] if passes else None,
+            meta=meta,
+            accounts=fetch(db, AccountRow, sql.ACCOUNTS),
+            tokens=fetch(db, TokenRow, sql.TOKENS),
+            observers=fetch(db, ObserverRow, sql.OBSERVERS),
+            last_seq=last_seq,
+            last_key=last_key,
+            last_pass=last_pass,
+        )
+
+
+@contextlib.contextmanager
+def _no_collecting() -> Iterator[None]:
+    """A hundred thousand new tuples hold no cycles; looking for some would take a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def fetch(
+    db: sqlite3.Connection, row: type[R], statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[R]:
+    """All rows of a statement, as a row type with the same columns."""
+    # What `row._make` does, without a Python frame per row.
+    return list(map(partial(tuple.__new__, row), db.execute(statement, values)))
+
+
+# --- pruning ---------------------------------------------------------------------------------------
+
+
+def prune(db: sqlite3.Connection, before: int, limit: int) -> int:
+    """Delete at most `limit` rows of history; how many went."""
+    gone = 0
+    with _transaction(db, "BEGIN IMMEDIATE"):
+        for statement in (sql.PRUNE_EVENTS, sql.PRUNE_SESSIONS, sql.PRUNE_PASSES):
+            if gone < limit:
+                gone += db.execute(statement, {"before": before, "limit": limit - gone}).rowcount
+    return gone
