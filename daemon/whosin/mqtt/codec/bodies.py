@@ -48,8 +48,8 @@ _PING_RESP: Final = PingResp()
 
 
 def read_connect(reader: Reader) -> Connect:
-    """A CONNECT; the caller has checked with `read_level` that its version is one of ours."""
-    version: Version = V5 if read_level(reader) == V5 else V311
+    """A CONNECT of either version; any other is refused with 0x84."""
+    version: Version = V5 if _level(reader) == V5 else V311
     flags = reader.u8("connect flags")
     will_qos = flags >> 3 & 3
     if flags & 1:
@@ -69,7 +69,7 @@ def read_connect(reader: Reader) -> Connect:
     return Connect(client_id, bool(flags & 2), keep_alive, version, username, password, will, properties)
 
 
-def read_level(reader: Reader) -> int:
+def _level(reader: Reader) -> int:
     """The protocol level; a name other than MQTT's is no MQTT at all."""
     name = reader.binary("protocol name")
     level = reader.u8("protocol level")
@@ -241,7 +241,7 @@ READERS: Final[dict[int, tuple[str, frozenset[Side], Callable[[Reader, Version],
 }
 
 NAMES: Final = (
-    "a packet of the reserved type 0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP",
-    "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+    "a packet of the reserved type 0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL",
+    "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
 )  # fmt: skip
 """Control packet types (section 2.1.2) by the upper half of the first byte."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from whosin.mqtt.codec.bodies import NAMES, READERS, read_connect, read_level
+from whosin.mqtt.codec.bodies import NAMES, READERS, read_connect
 from whosin.mqtt.codec.packets import V5, Auth, Publish
 from whosin.mqtt.codec.properties import read_properties
 from whosin.mqtt.codec.reader import Reader
@@ -123,18 +123,17 @@ class Decoder:
 
     def _connect(self, data: bytes, start: int, body: int, end: int) -> Connect:
         look = Reader(data, body, end, self.peer, "CONNECT")
-        try:
-            read_level(look)
-        finally:
-            if look.pos <= end and look.pos > body + 2:
-                self.level = data[look.pos - 1]
-        connect = read_connect(Reader(data, body, end, self.peer, "CONNECT"))
+        look.binary("protocol name")
+        self.level = look.u8("protocol level")
+        reader = Reader(data, body, end, self.peer, "CONNECT")
+        connect = read_connect(reader)
+        reader.finish()
         self.version = connect.version
         self._greeted = True
         self._check_form(data, start, body, end)
         return connect
 
-    def _run(self, data: bytes, packets: list[Packet], pos: int = 0) -> int:  # noqa: PLR0915 - see below
+    def _run(self, data: bytes, packets: list[Packet], pos: int = 0) -> int:
         """Decode from `pos` on; where the first incomplete packet starts.
 
         The hot path, hence in one piece: local variables, and no calls for an ordinary PUBLISH.
