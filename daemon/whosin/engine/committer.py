@@ -1,0 +1,155 @@
+"""The group commit: what the rules brought forth becomes durable, and only then is let out (rule 10).
+
+Owns batches: while one is being committed the next fills, so a burst shares commits. A store that fails is
+tried again with everything since; nothing is let out until it succeeds. Must not know SQL, MQTT or rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import structlog
+
+from whosin.errors import StoreError
+from whosin.model import Answer, Event
+from whosin.observe.counts import Counts
+from whosin.ports import Changes, EventRow, Store
+
+RETRY_S = (0.05, 0.2, 0.5, 1.0)
+WAIT_S = 5.0
+
+log = structlog.get_logger("whosin.store")
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One QoS 1 message's acknowledgement: free to go once its batch is committed."""
+
+    packet_id: int
+    ready: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """What one commit makes true, and what it then lets out."""
+
+    changes: Changes = field(default_factory=Changes)
+    answers: list[Answer] = field(default_factory=list)
+    events: list[tuple[EventRow, Event]] = field(default_factory=list)
+    slots: list[Slot] = field(default_factory=list)
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.answers or self.slots or self.waiters)
+
+    def absorb(self, later: Batch) -> None:
+        """Take over what came after; of a row the later state counts."""
+        mine, its = self.changes, later.changes
+        mine.beats += its.beats
+        mine.events += its.events
+        for name in ("sessions", "companies", "locks", "wants", "passes", "holds", "meta", "accounts", "tokens", "observers"):
+            getattr(mine, name).update(getattr(its, name))
+        self.answers += later.answers
+        self.events += later.events
+        self.slots += later.slots
+        self.waiters += later.waiters
+
+
+class Committer:
+    """`open` is the batch that fills; `kick` sees to its commit; `let_out` gets each committed batch."""
+
+    def __init__(self, store: Store, counts: Counts, let_out: Callable[[Batch], None]) -> None:
+        self.open = Batch()
+        self.problem: StoreError | None = None
+        self.failing_since: float | None = None
+        self._store = store
+        self._counts = counts
+        self._let_out = let_out
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.changed: Callable[[StoreError | None], None] = lambda _problem: None
+
+    @property
+    def busy(self) -> bool:
+        return self._task is not None
+
+    def kick(self) -> None:
+        """Commit what is open, unless a commit is on its way: then it follows."""
+        if self._task is None and self.open:
+            if not self.open.changes:
+                batch, self.open = self.open, Batch()
+                self._done(batch)
+            else:
+                self._task = asyncio.get_running_loop().create_task(self._run(), name="commit")
+
+    async def durable(self) -> None:
+        """Return once everything so far is durable. Raises StoreError if that takes too long."""
+        if self.problem is not None:
+            raise self.problem
+        if not self.open and self._task is None:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.open.waiters.append(waiter)
+        self.kick()
+        try:
+            await asyncio.wait_for(waiter, WAIT_S)
+        except TimeoutError:
+            raise self.problem or StoreError("slow", f"not durable within {WAIT_S:g} s") from None
+
+    async def close(self) -> None:
+        """Commit what is left; a store that still fails then loses only what was never let out."""
+        self._stopping = True
+        self.kick()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        try:
+            while self.open:
+                batch, self.open = self.open, Batch()
+                if not await self._commit(batch):
+                    return
+                self._done(batch)
+        finally:
+            self._task = None
+
+    async def _commit(self, batch: Batch) -> bool:
+        attempt = 0
+        while True:
+            started = perf_counter()
+            try:
+                await self._store.commit(batch.changes)
+            except StoreError as error:
+                self._counts.commit_failures += 1
+                self._failed(error)
+                if self._stopping:
+                    return False
+                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                attempt += 1
+                later, self.open = self.open, Batch()
+                batch.absorb(later)
+            else:
+                self._counts.commit_seconds.observe(perf_counter() - started)
+                self._recovered()
+                return True
+
+    def _failed(self, error: StoreError) -> None:
+        if self.problem is None:
+            self.failing_since = perf_counter()
+            self.changed(error)
+        self.problem = error
+
+    def _recovered(self) -> None:
+        if self.problem is not None:
+            self.problem = None
+            self.failing_since = None
+            self.changed(None)
+
+    def _done(self, batch: Batch) -> None:
+        self._let_out(batch)
+        for waiter in batch.waiters:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,521 @@
+"""The one writer: a batch in, through the rules, into one commit, then answers and events out.
+
+Owns the order of things: bytes were stamped on receipt, wait in the inbox, are decoded (or counted and
+dropped), then `roll.expire(at)` and `roll.receive(message, at)`, then the commit. Must not know MQTT, SQL or
+HTTP. Everything runs in the event loop's thread, and whoever drives it (the loop, a simulator) calls `drain`
+and `tick`; no moment is read anywhere but from the injected clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from whosin import wire
+from whosin.engine.committer import Batch, Committer, Slot
+from whosin.engine.outbox import Outbox
+from whosin.engine.restore import restore
+from whosin.engine.rows import Rows
+from whosin.errors import BadInput, StoreError
+from whosin.messages import BARE_HEARTBEAT, LockRequest
+from whosin.messages import Batch as Gathered
+from whosin.model import Ended, Event, Policy, Session, Status
+from whosin.observe.counts import Counts, bump
+from whosin.ports import Clock, EventRow, Loaded, Peer, Received, Store, Transport
+from whosin.rules import paths
+from whosin.rules.roll import Roll, Sender
+
+INBOX_BOUND = 50_000
+CHUNK = 2_000  # deadlines taken at once, so that heartbeats flow between
+PAUSE_MS = 500  # a loop that stood still for longer than a tick and this: the time does not count
+BLIND_MS = 2_000  # and for this: people's connections may have broken, they get a grace
+DOUBT_MS = 1_000  # a proof asked for and not given for so long: blind
+TOMBS = 20_000
+
+log = structlog.get_logger("whosin.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the engine looks at time, and writes what only heartbeats changed."""
+
+    tick_ms: int = 250
+    flush_ms: int = 5_000
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One message from its receipt to its acknowledgement."""
+
+    source: str
+    at_ms: int
+    peer: Peer
+    heard: wire.Heard
+    slot: Slot | None
+
+
+class Engine:
+    """Implements `ports.Intake`; what operators ask is `desk`'s."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        store: Store,
+        clock: Clock,
+        counts: Counts,
+        record: Callable[[Sequence[Event]], None],
+        name: str,
+        pace: Pace | None = None,
+        soon: Callable[[Callable[[], None]], object] | None = None,
+        bad_input: Callable[[str, bytes, str], None] = lambda _reason, _sample, _why: None,
+    ) -> None:
+        self.roll = Roll(policy)
+        self.clock = clock
+        self.counts = counts
+        self.pace = pace or Pace()
+        self.store = store
+        self.rows = Rows(clock)
+        self.committer = Committer(store, counts, self._let_out)
+        self.committer.changed = self._storage_changed
+        self.outbox = Outbox(store, counts, name)
+        self.transports: dict[str, Transport] = {}
+        self.listeners: list[Callable[[EventRow], None]] = []
+        self.before_commit: list[Callable[[int], None]] = []  # others with something to do at each moment
+        self.seq = 0
+        self._record = record
+        self._bad_input = bad_input
+        self._soon = soon
+        self._inbox: deque[tuple[str, int, Peer, Sequence[Received]]] = deque()
+        self._depth = 0
+        self._scheduled = False
+        self._acks: dict[Peer, deque[Slot]] = {}
+        self._parked: dict[str, list[Item]] = {}  # ids that are being looked up
+        self._asked: set[str] = set()
+        self._looking: asyncio.Task[None] | None = None
+        self._waiting_for_room: list[Callable[[], None]] = []
+        self._pulse_ms = clock.now_ms()
+        self._slept_ms = 0
+        self._flushed_ms = self._pulse_ms
+        self._more = False
+        self._degraded_ms = 0
+
+    # --- beginning ------------------------------------------------------------------------------------
+
+    def begin(self, loaded: Loaded, transports: Sequence[Transport]) -> None:
+        """Take up what was stored; every source is blind since its last stored proof."""
+        now = self.clock.now_ms()
+        for transport in transports:
+            self.transports[transport.source] = transport
+            proof = loaded.meta.get(f"proof.{transport.source}")
+            since = now if proof is None else min(now, self.clock.timeline_ms(int(proof)))
+            self.roll.watch(transport.source, since)
+        restore(self.roll, loaded, self.rows, now)
+        self.seq = loaded.last_seq
+        cursors = {key[10:]: int(value) for key, value in loaded.meta.items() if key.startswith("published.")}
+        self.outbox.begin(loaded.store_id, loaded.last_seq, cursors, transports)
+        self._pulse_ms = self._flushed_ms = now
+
+    # --- Intake ---------------------------------------------------------------------------------------
+
+    def deliver(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
+        self._alive(at_ms)
+        self._prove(source, at_ms)
+        self._inbox.append((source, at_ms, peer, messages))
+        self._depth += len(messages)
+        if not self._scheduled:
+            self._scheduled = True
+            (self._soon or asyncio.get_running_loop().call_soon)(self.drain)
+
+    def proof(self, source: str, at_ms: int) -> None:
+        self._alive(at_ms)
+        self._prove(source, at_ms)
+
+    def _prove(self, source: str, at_ms: int) -> None:
+        sight = self.roll.watches[source].sight
+        since = sight.blind_since_ms
+        if sight.proof(at_ms) and since is not None:
+            self._regained(source, at_ms - since, at_ms)
+
+    def sighted(self, source: str, at_ms: int) -> None:
+        self._alive(at_ms)
+        sight = self.roll.watches[source].sight
+        since = sight.blind_since_ms
+        if since is None:
+            return
+        if any(session.source == source for session in self.roll.sessions.values()):
+            self._regained(source, sight.regain(at_ms), at_ms)
+        else:
+            sight.begin(at_ms)
+
+    def blinded(self, source: str) -> None:
+        watch = self.roll.watches[source]
+        self.drain()
+        self.roll.expire(watch.sight.proof_ms)  # what was proven before counts
+        if watch.sight.blind_now():
+            log.warning("source.blind", source=source)
+            self._note("source.blind", watch.sight.proof_ms, {"source": source})
+        self.collect()
+
+    def _regained(self, source: str, blind_ms: int, at_ms: int) -> None:
+        log.info("source.regained", source=source, blind_s=round(blind_ms / 1000, 1))
+        self.counts.blind_ms += blind_ms
+        self._note("source.regained", at_ms, {"source": source, "blind_s": round(blind_ms / 1000, 3)})
+
+    def _note(self, kind: str, at_ms: int, data: dict[str, object]) -> None:
+        self.roll.out.events.append(Event(kind, at_ms, None, None, None, None, data))
+
+    def rejected(self, reason: str, sample: bytes) -> None:
+        bump(self.counts.rejected, reason)
+        self._bad_input(reason, sample, "")
+
+    @property
+    def full(self) -> bool:
+        return self._depth >= INBOX_BOUND
+
+    def when_free(self, call: Callable[[], None]) -> None:
+        self._waiting_for_room.append(call)
+
+    @property
+    def depth(self) -> int:
+        return self._depth
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    def _alive(self, at_ms: int) -> None:
+        """The loop runs. If it did not for a while, that while does not count as anybody's silence."""
+        gap_ms = at_ms - self._pulse_ms
+        self._pulse_ms = at_ms
+        if gap_ms <= self.pace.tick_ms + PAUSE_MS:
+            return
+        graced = gap_ms >= BLIND_MS
+        for name, watch in self.roll.watches.items():
+            if not watch.sight.blind:
+                watch.sight.stall(at_ms, graced=graced)
+                if graced:
+                    self._regained(name, gap_ms, at_ms)
+
+    def tick(self) -> None:
+        """Everything that time alone brings. Called every `tick_ms`, and again at once while it says `more`."""
+        now = self.clock.now_ms()
+        self._alive(now)
+        self._woke(now)
+        for name, transport in self.transports.items():
+            asked_ms = getattr(transport, "asked_ms", 0)
+            if asked_ms and now - asked_ms >= DOUBT_MS and self.roll.watches[name].sight.doubt():
+                log.warning("source.doubted", source=name, asked_s=(now - asked_ms) / 1000)
+        self.drain()
+        self._more = self.roll.expire(now, CHUNK) >= CHUNK
+        self.roll.tick(now)
+        for name in list(self.roll.unproven(now)):
+            self.transports[name].prove()
+        for call in self.before_commit:
+            call(now)
+        if now - self._flushed_ms >= self.pace.flush_ms:
+            self.flush(now)
+        self.collect()
+        self.outbox.pump()
+        if self._parked:
+            self._look_up()
+
+    @property
+    def more(self) -> bool:
+        """There is more due than one tick takes."""
+        return self._more
+
+    def _woke(self, now: int) -> None:
+        """The machine slept: the monotonic clock stood still, but people's connections may have broken."""
+        slept_ms: int = getattr(self.clock, "suspended_ms", lambda: 0)()
+        if slept_ms - self._slept_ms > PAUSE_MS and self._slept_ms:
+            for name, watch in self.roll.watches.items():
+                if not watch.sight.blind:
+                    watch.sight.blind_now()
+                    watch.sight.regain(now)
+                    self._regained(name, slept_ms - self._slept_ms, now)
+        self._slept_ms = slept_ms
+
+    def flush(self, now: int) -> None:
+        """Write what heartbeats changed, how far we saw and what was published (rule 10: every `flush_s`)."""
+        self._flushed_ms = now
+        if self.committer.problem is not None:
+            return  # they stay marked, and bounded by the number of sessions
+        changes = self.committer.open.changes
+        beats, self.roll.beats = self.roll.beats, []
+        for session in beats:
+            session.dirty = False
+            if not session.status.final:
+                changes.beats.append(self.rows.beat(session))
+        for name, watch in self.roll.watches.items():
+            changes.meta[f"proof.{name}"] = str(self.clock.wall_ms(watch.sight.proof_ms))
+            watch.sight.forget(now - self._longest_ms())
+        changes.meta.update(self.outbox.cursors())
+
+    def _longest_ms(self) -> int:
+        """Nobody active has been silent for longer, gaps apart."""
+        policy = self.roll.policy
+        return sum(max(kind.timeout_ms, policy.grace_ms(name)) for name, kind in policy.types.items()) + 3_600_000
+
+    # --- messages -------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Take all that has arrived through the rules."""
+        self._scheduled = False
+        while self._inbox:
+            source, at_ms, peer, messages = self._inbox.popleft()
+            self._depth -= len(messages)
+            self.roll.expire(at_ms, CHUNK)
+            self._take(source, at_ms, peer, messages)
+        self.collect()
+        if self._waiting_for_room and not self.full:
+            calls, self._waiting_for_room = self._waiting_for_room, []
+            for call in calls:
+                call()
+
+    def _take(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
+        sessions, beat = self.roll.sessions, self.roll.beat
+        beats = 0
+        for message in messages:
+            topic = message.topic
+            if not message.payload and not message.retain and topic.endswith(wire.HEARTBEAT):
+                cut = topic.rfind(b"/", 0, -10) + 1
+                session = sessions.get(topic[cut:-10].decode("latin-1"))
+                if session is not None and session.company.prefix == topic[:cut]:
+                    beats += 1
+                    beat(session, at_ms, source)
+                    if message.qos:
+                        self._slot(peer, message.packet_id)
+                    continue
+            self._decode(source, at_ms, peer, message)
+        if beats:
+            self.counts.heartbeats += beats
+            bump(self.counts.messages, "heartbeat", beats)
+
+    def _slot(self, peer: Peer, packet_id: int) -> Slot:
+        slot = Slot(packet_id)
+        self._acks.setdefault(peer, deque()).append(slot)
+        self.committer.open.slots.append(slot)
+        return slot
+
+    def _decode(self, source: str, at_ms: int, peer: Peer, message: Received) -> None:
+        try:
+            heard = wire.decode(message.topic, message.payload, retain=message.retain)
+        except BadInput as bad:
+            bump(self.counts.rejected, bad.reason)
+            self._bad_input(bad.reason, message.topic + b" " + message.payload[:200], str(bad))
+            if message.qos:
+                self._slot(peer, message.packet_id)
+            return
+        bump(self.counts.messages, heard.verb)
+        if isinstance(heard.message, Gathered):
+            self._gathered(source, at_ms, peer, heard, heard.message)
+            if message.qos:
+                self._slot(peer, message.packet_id)
+            return
+        if heard.verb == "heartbeat":
+            self.counts.heartbeats += 1
+        ident = heard.session
+        if ident in self.roll.sessions or (ident in self.roll.tombs and ident not in self._parked):
+            slot = self._slot(peer, message.packet_id) if message.qos else None
+            self._receive(Item(source, at_ms, peer, heard, slot))
+            return
+        slot = None
+        if message.qos:
+            slot = Slot(message.packet_id)
+            self._acks.setdefault(peer, deque()).append(slot)
+        self._park(Item(source, at_ms, peer, heard, slot))
+
+    def _gathered(self, source: str, at_ms: int, peer: Peer, heard: wire.Heard, batch: Gathered) -> None:
+        """Every id of a gateway's batch is one heartbeat."""
+        sessions, beat = self.roll.sessions, self.roll.beat
+        prefix = f"{wire.UP}{heard.site}/{heard.company}/".encode()
+        self.counts.heartbeats += len(batch.sessions)
+        for ident in batch.sessions:
+            session = sessions.get(ident)
+            if session is not None and session.company.prefix == prefix:
+                beat(session, at_ms, source)
+                continue
+            one = wire.Heard(heard.site, heard.company, ident, "heartbeat", BARE_HEARTBEAT)
+            item = Item(source, at_ms, peer, one, None)
+            if session is not None or ident in self.roll.tombs:
+                self._receive(item)
+            else:
+                self._park(item)
+
+    def _receive(self, item: Item) -> None:
+        heard = item.heard
+        sender = Sender(item.source, heard.site, heard.company, heard.session, item.peer.account)
+        if isinstance(heard.message, LockRequest) and not paths.valid(heard.message.resource):
+            bump(self.counts.rejected, "schema")  # and refused with a code, so that the client learns of it
+        assert not isinstance(heard.message, Gathered)
+        self.roll.receive(sender, heard.message, item.at_ms)
+
+    # --- ids that are not on the roll: are they of sessions that are over? --------------------------------
+
+    def _park(self, item: Item) -> None:
+        self._parked.setdefault(item.heard.session, []).append(item)
+        self._depth += 1
+        self._look_up()
+
+    def _look_up(self) -> None:
+        if self._looking is None and self._parked:
+            self._looking = asyncio.get_running_loop().create_task(self._find(), name="look up")
+
+    async def _find(self) -> None:
+        try:
+            ids = list(self._parked)
+            found = await self.store.find_ended(ids)
+        except StoreError as error:
+            log.warning("store.unreadable", problem=str(error))
+            return  # the next tick tries again
+        finally:
+            self._looking = None
+        for ident, row in found.items():
+            ended = Ended(
+                row.id, row.site, row.company, Status(row.status), self.rows.line(row.ended), row.ended_by, row.reason
+            )
+            self.roll.tombs.setdefault(ident, ended)
+        for ident in ids:
+            for item in self._parked.pop(ident):
+                self._depth -= 1
+                self._receive(item)
+                if item.slot is not None:
+                    self.committer.open.slots.append(item.slot)
+        self.collect()
+        self._look_up()
+
+    # --- out ------------------------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Put what the rules brought forth into the open batch, and see to its commit."""
+        out, batch, rows = self.roll.out, self.committer.open, self.rows
+        changes = batch.changes
+        if out.events:
+            for event in out.events:
+                self.seq += 1
+                row = rows.event(self.seq, event)
+                changes.events.append(row)
+                batch.events.append((row, event))
+            out.events.clear()
+        if out.sessions:
+            for key, session in out.sessions.items():
+                changes.sessions[key] = rows.session(session)
+            out.sessions.clear()
+        if out.locks:
+            for lock in out.locks:
+                place = (lock.company.site, lock.company.name, lock.token)
+                changes.locks[place] = None if lock.released else rows.lock(lock)
+            out.locks.clear()
+        if out.wants:
+            for want, kept in out.wants.items():
+                spot = (want.company.site, want.company.name, want.order)
+                changes.wants[spot] = rows.want(want) if kept else None
+            out.wants.clear()
+        if out.companies:
+            for company in out.companies:
+                changes.companies[company.site, company.name] = company.token
+            out.companies.clear()
+        if out.holds:
+            for key3 in out.holds:
+                hold = self.roll.silence.holds.get(key3)
+                changes.holds[key3] = rows.hold(hold) if hold else None
+            out.holds.clear()
+        if out.answers:
+            batch.answers += out.answers
+            out.answers.clear()
+        self.counts.lock_refusals = self.roll.locks.refused_total
+        self.counts.answers_suppressed = self.roll.limiter.suppressed
+        self.committer.kick()
+
+    def _let_out(self, batch: Batch) -> None:
+        """The batch is durable: now the world may know."""
+        for answer in batch.answers:
+            transport = self.transports.get(answer.source)
+            if transport is not None:
+                transport.answer(*wire.answer(answer, self.clock))
+        for slot in batch.slots:
+            slot.ready = True
+        if batch.slots:
+            self._acknowledge()
+        if batch.events:
+            self._record([event for _, event in batch.events])
+            self._measure(batch)
+            rows = [row for row, _ in batch.events]
+            self.outbox.add(rows)
+            for listener in self.listeners:
+                for row in rows:
+                    listener(row)
+        self._trim_tombs()
+
+    def _acknowledge(self) -> None:
+        """In order of receipt per connection, whatever was committed first."""
+        for peer in list(self._acks):
+            slots = self._acks[peer]
+            while slots and slots[0].ready:
+                peer.ack(slots.popleft().packet_id)
+            if not slots:
+                del self._acks[peer]
+
+    def _measure(self, batch: Batch) -> None:
+        now = self.clock.now_ms()
+        for _, event in batch.events:
+            if event.type == "session.disconnected":
+                self.counts.detection_lag.observe(max(0, now - event.at_ms) / 1000)
+
+    def _trim_tombs(self) -> None:
+        tombs = self.roll.tombs
+        if len(tombs) > TOMBS and not self.committer.open.changes.sessions:
+            for ident in list(tombs)[: len(tombs) - TOMBS]:
+                del tombs[ident]
+
+    def _storage_changed(self, problem: StoreError | None) -> None:
+        now = self.clock.now_ms()
+        if problem is not None:
+            self._degraded_ms = now
+            log.error("store.degraded", kind=problem.kind, problem=str(problem))
+        else:
+            failed_s = (now - self._degraded_ms) / 1000
+            log.warning("store.recovered", failed_s=failed_s)
+            self._note("store.recovered", now, {"failed_s": failed_s})
+
+    # --- asked by others ------------------------------------------------------------------------------
+
+    def settle(self) -> int:
+        """Bring everything up to now; the moment that is."""
+        now = self.clock.now_ms()
+        self._alive(now)
+        self.drain()
+        self.roll.expire(now)
+        self.roll.tick(now)
+        return now
+
+    async def durable(self) -> None:
+        """What was decided so far is durable on return. Raises StoreError."""
+        self.collect()
+        await self.committer.durable()
+
+    @property
+    def blind(self) -> list[str]:
+        return [name for name, watch in self.roll.watches.items() if watch.sight.blind]
+
+    def in_grace(self, now: int) -> bool:
+        """Some of the live may still be on their way back after a blindness."""
+        live = {label for (_, label), count in self.roll.tally.items() if count}
+        grace_ms = max((self.roll.policy.grace_ms(label) for label in live), default=0)
+        return any(watch.sight.in_grace(now, grace_ms) for watch in self.roll.watches.values())
+
+    def live(self, ident: str) -> Session | None:
+        return self.roll.sessions.get(ident)
+
+    async def close(self) -> None:
+        """After the transports have stopped: write all that is known, and wait for it."""
+        if self._looking is not None:
+            await self._looking
+        self.drain()
+        self.flush(self.clock.now_ms())
+        self.collect()
+        await self.committer.close()
+        await self.outbox.close()

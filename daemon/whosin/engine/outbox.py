@@ -1,0 +1,137 @@
+"""Events on their way out: at least once, in order, each with one id (the durable outbox).
+
+Owns one cursor per transport: every event up to it need not be sent again. Events are rows of the history;
+what is fresh is kept in memory, what is older is read back. Must not know MQTT or SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+
+from whosin import wire
+from whosin.errors import StoreError
+from whosin.observe.counts import Counts
+from whosin.ports import EventRow, Store, Transport
+
+WINDOW = 2_000  # events handed over and not yet done
+FRESH = 20_000  # events kept in memory
+PAGE = 500
+
+log = structlog.get_logger("whosin.outbox")
+
+
+class Sink:
+    """One transport's place in the events. `cursor`: all up to it are done."""
+
+    def __init__(self, transport: Transport, cursor: int) -> None:
+        self.transport = transport
+        self.cursor = cursor
+        self.handed = cursor  # the last one handed over
+        self._done: set[int] = set()
+
+    @property
+    def open(self) -> bool:
+        return self.transport.ready and self.handed - self.cursor < WINDOW
+
+    def hand(self, row: EventRow, store_id: str, name: str) -> None:
+        self.handed = row.seq
+        message = wire.event(row, store_id, name)
+        if message is None:
+            self.done(row.seq)
+        else:
+            self.transport.announce(*message, lambda: self.done(row.seq))
+
+    def skip_to(self, seq: int) -> None:
+        """Nothing lies between what was handed over and this one (pruned)."""
+        if self.handed == self.cursor and not self._done:
+            self.cursor = seq
+        else:
+            self._done.update(range(self.handed + 1, seq + 1))
+        self.handed = seq
+
+    def done(self, seq: int) -> None:
+        self._done.add(seq)
+        while self.cursor + 1 in self._done:
+            self.cursor += 1
+            self._done.remove(self.cursor)
+
+
+class Outbox:
+    """Feeds every sink in order. `add` gets what was just committed; `pump` goes on where it is held up."""
+
+    def __init__(self, store: Store, counts: Counts, name: str) -> None:
+        self.sinks: dict[str, Sink] = {}
+        self.store_id = ""
+        self._store = store
+        self._counts = counts
+        self._name = name
+        self._fresh: deque[EventRow] = deque(maxlen=FRESH)
+        self._last = 0
+        self._reading: asyncio.Task[None] | None = None
+
+    def begin(self, store_id: str, last_seq: int, cursors: dict[str, int], transports: Sequence[Transport]) -> None:
+        """After loading: each sink goes on behind its cursor; a new one starts with what comes next."""
+        self.store_id, self._last = store_id, last_seq
+        for transport in transports:
+            cursor = min(cursors.get(transport.source, last_seq), last_seq)
+            self.sinks[transport.source] = Sink(transport, cursor)
+
+    def add(self, rows: Sequence[EventRow]) -> None:
+        if rows:
+            self._fresh.extend(rows)
+            self._last = rows[-1].seq
+            self.pump()
+
+    def pump(self) -> None:
+        """Hand over what each sink can take. Cheap when there is nothing."""
+        if self._reading is not None:
+            return
+        for sink in self.sinks.values():
+            if sink.handed < self._last and sink.open:
+                if self._fresh and self._fresh[0].seq <= sink.handed + 1:
+                    self._hand_fresh(sink)
+                else:
+                    self._reading = asyncio.get_running_loop().create_task(self._read_back(sink), name="outbox")
+                    return
+
+    def _hand_fresh(self, sink: Sink) -> None:
+        first = self._fresh[0].seq
+        start = sink.handed + 1 - first
+        for index in range(start, len(self._fresh)):
+            if not sink.open:
+                return
+            sink.hand(self._fresh[index], self.store_id, self._name)
+            self._counts.events_published += 1
+
+    async def _read_back(self, sink: Sink) -> None:
+        try:
+            rows = await self._store.events_after(sink.handed, PAGE)
+            if not rows:
+                sink.skip_to(self._last if not self._fresh else min(self._last, self._fresh[0].seq - 1))
+            for row in rows:
+                if row.seq > sink.handed + 1:
+                    sink.skip_to(row.seq - 1)
+                sink.hand(row, self.store_id, self._name)
+                self._counts.events_published += 1
+        except StoreError as error:
+            log.warning("outbox.unreadable", problem=str(error))
+            return
+        finally:
+            self._reading = None
+        self.pump()
+
+    @property
+    def waiting(self) -> int:
+        """How many events the slowest sink has still to take."""
+        return max((self._last - sink.cursor for sink in self.sinks.values()), default=0)
+
+    def cursors(self) -> dict[str, str]:
+        return {f"published.{source}": str(sink.cursor) for source, sink in self.sinks.items()}
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            await self._reading

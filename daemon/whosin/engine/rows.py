@@ -1,0 +1,99 @@
+"""Objects to rows and back. Owns the turning of timeline moments into wall-clock ones for the store.
+
+Must not know SQL or rules: it copies.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from whosin import wire
+from whosin.model import Company, Event, Lock, Session, Status, Want
+from whosin.ports import BeatRow, Clock, EventRow, HoldRow, LockRow, SessionRow, WantRow
+from whosin.rules.silence import Hold
+
+
+class Rows:
+    """Bound to one clock. 0 means "not" on both sides and stays 0."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def wall(self, at_ms: int) -> int:
+        return self._clock.wall_ms(at_ms) if at_ms else 0
+
+    def line(self, wall_ms: int) -> int:
+        return self._clock.timeline_ms(wall_ms) if wall_ms else 0
+
+    # --- out ------------------------------------------------------------------------------------------
+
+    def session(self, it: Session) -> SessionRow:
+        wall = self.wall
+        return SessionRow(
+            it.key, it.id, it.company.site, it.company.name, it.user, it.client, it.machine, it.address, it.app,
+            it.os_session, it.conn, it.at, it.status.value, wall(it.since_ms), wall(it.seen_ms), wall(it.lost_ms),
+            wall(it.disconnected_ms), wall(it.ended_ms), it.ended_by, it.reason, it.replaced_by, it.idle_s,
+            int(it.idle), it.activity, it.source,
+        )  # fmt: skip
+
+    def beat(self, it: Session) -> BeatRow:
+        return BeatRow(self.wall(it.seen_ms), it.conn, it.at, it.idle_s, it.activity, it.source, it.key)
+
+    def lock(self, it: Lock) -> LockRow:
+        return LockRow(
+            it.company.site, it.company.name, it.token, it.resource, it.session.key, int(it.shared), int(it.sticky),
+            self.wall(it.since_ms), it.activity, it.guidance, self.wall(it.release_ms),
+        )  # fmt: skip
+
+    def want(self, it: Want) -> WantRow:
+        tokens = wire.encode_json([lock.token for lock in it.refused_by if not lock.released]).decode()
+        return WantRow(
+            it.company.site, it.company.name, it.order, it.session.key, it.resource, int(it.shared), int(it.sticky),
+            it.activity, it.guidance, self.wall(it.asked_ms), self.wall(it.until_ms), tokens,
+        )  # fmt: skip
+
+    def event(self, seq: int, it: Event) -> EventRow:
+        data = wire.encode_json(wire.outward(it.data, self._clock))
+        return EventRow(
+            seq, self.wall(it.at_ms), it.type, it.site, it.company, it.session, it.user, it.actor, it.reason, data
+        )
+
+    def hold(self, it: Hold) -> HoldRow:
+        site, company, client = it.key
+        confirmed = wire.encode_json(sorted(it.confirmed)).decode()
+        return HoldRow(
+            site, company, client, self.wall(it.opened_ms), self.wall(it.alerted_ms), self.wall(it.until_ms), confirmed
+        )
+
+    # --- in -------------------------------------------------------------------------------------------
+
+    def to_session(self, row: SessionRow, company: Company, now_ms: int) -> Session:
+        """A stored session; moments that lie ahead (the wall clock went back meanwhile) become now."""
+        it = Session(row.key, row.id, company, row.user, row.client, min(self.line(row.since), now_ms))
+        it.machine, it.address, it.app, it.os_session = row.machine, row.address, row.app, row.os_session
+        it.conn, it.at, it.status = row.conn, row.at, Status(row.status)
+        it.seen_ms, it.lost_ms = min(self.line(row.seen), now_ms), min(self.line(row.lost), now_ms)
+        it.disconnected_ms = min(self.line(row.disconnected), now_ms)
+        it.ended_ms, it.ended_by, it.reason = self.line(row.ended), row.ended_by, row.reason
+        it.replaced_by, it.idle_s, it.idle = row.replaced_by, row.idle_s, bool(row.idle)
+        it.activity, it.source = row.activity, row.source
+        return it
+
+    def to_lock(self, row: LockRow, company: Company, session: Session) -> Lock:
+        it = Lock(company, session, row.resource, row.token, self.line(row.since))
+        it.shared, it.sticky = bool(row.shared), bool(row.sticky)
+        it.activity, it.guidance, it.release_ms = row.activity, row.guidance, self.line(row.release_at)
+        return it
+
+    def to_want(self, row: WantRow, session: Session, locks: dict[int, Lock]) -> Want:
+        it = Want(session, row.resource, bool(row.shared), row.order, self.line(row.asked))
+        it.sticky, it.activity, it.guidance = bool(row.sticky), row.activity, row.guidance
+        it.until_ms = self.line(row.until)
+        tokens = msgspec.json.decode(row.refused_by, type=list[int])
+        it.refused_by = tuple(locks[token] for token in tokens if token in locks)
+        return it
+
+    def to_hold(self, row: HoldRow) -> Hold:
+        confirmed = set(msgspec.json.decode(row.confirmed, type=list[str]))
+        key = (row.site, row.company, row.client)
+        return Hold(key, self.line(row.opened), self.line(row.alerted), self.line(row.until), confirmed)
