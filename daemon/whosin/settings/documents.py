@@ -38,14 +38,14 @@ Each one can also be set by an environment variable, which wins: WHOSIN_MQTT__LI
 Made by {_MADE} --toml`; a test keeps it up to date.
 """
 
-_AFTER_TYPES = """Any other type may have a section too, as in [client_types.kiosk]; names are 1 to 32 of a-z, 0-9, _ and -.
-What such a section leaves out comes from [client_types.default]."""
+_AFTER_TYPES = """Any other type may have a section too, as in [client_types.kiosk]; its name has 1 to 32 of
+a-z, 0-9, _ and -. What such a section leaves out comes from [client_types.default]."""
 
 _TOGETHER = """
 ## What goes together
 
-- `lost_grace_s` is more than `heartbeat_every_s`, and `timeout_s` at least twice `heartbeat_every_s`: one lost
-  heartbeat must not look like a death.
+- `lost_grace_s` is more than `heartbeat_every_s`, and `timeout_s` at least twice `heartbeat_every_s`: one
+  lost heartbeat must not look like a death.
 - At least one of `mqtt.listen` and `mqtt.url` is there, else nobody would be heard.
 - `mqtt.sign_in = "off"` only while `mqtt.listen` is on loopback.
 - Certificates and their keys come in pairs; `ca_file`, `cert_file` and `key_file` need `mqtts://`;
@@ -102,7 +102,7 @@ def _toml_sections() -> Iterator[str]:
     for section, shape in SECTIONS.items():
         yield f"\n{_comment(_paragraph(shape))}"
         if shape is ClientType:
-            yield _comment(_AFTER_TYPES)
+            yield _comment(" ".join(_AFTER_TYPES.split()))
             for name, defaults in TYPE_DEFAULTS.items():
                 yield ""
                 yield from _toml_section(f"{section}.{name}", defaults, about=name == "default")

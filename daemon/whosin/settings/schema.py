@@ -33,8 +33,8 @@ from whosin.settings.kinds import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 Effect = Literal["live", "restart", "first"]
 """When a changed value takes effect: on reload, at the next start, or only on the very first start."""
