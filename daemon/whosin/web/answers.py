@@ -25,13 +25,13 @@ def page(found: Page) -> Response:
 
 def listing(items: Sequence[Any], limit: int | None = None, cursor: str | None = None) -> Response:
     """A page cut from a whole list. The cursor is a place in it: one that changes may shift."""
-    start = _place(cursor)
+    start = place(cursor)
     end = len(items) if limit is None else start + limit
     more = str(end) if end < len(items) else None
     return answer({"items": items[start:end], "next": more, "total": len(items)})
 
 
-def _place(cursor: str | None) -> int:
+def place(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 12):

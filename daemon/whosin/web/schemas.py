@@ -108,7 +108,7 @@ class HistoryFilter(Filter):
     cursor: Cursor = None
 
 
-class PassFilter(Filter):
+class PassFilter(Paged):
     limit: Limit = 100
 
 

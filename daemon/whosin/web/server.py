@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 from whosin.operations import Operations
 from whosin.web.app import create_app, guarded_by
 from whosin.web.health import MetricsRender
-from whosin.web.hosts import Hosts, is_loopback_name
+from whosin.web.hosts import Hosts
 from whosin.web.problems import MEDIA_TYPE, Problem
 from whosin.web.stream import Streams
 
@@ -223,6 +223,3 @@ class Connection(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
-
-
-__all__ = ["Bounds", "HttpServer", "is_loopback_name"]

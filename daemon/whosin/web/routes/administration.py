@@ -17,6 +17,7 @@ from whosin.web.schemas import (
     NewAccount,
     NewToken,
     NoFilter,
+    Paged,
     Reloaded,
     Tokens,
 )
@@ -27,9 +28,9 @@ Name = Annotated[str, Path(max_length=256)]
 
 
 @administer.get("/tokens", response_model=Tokens, summary="List tokens")
-async def list_tokens(_query: Annotated[NoFilter, Query()], engine: Engine, who: Who) -> Response:
+async def list_tokens(query: Annotated[Paged, Query()], engine: Engine, who: Who) -> Response:
     """Who may use the API; never the tokens themselves."""
-    return listing(await engine.list_tokens(who))
+    return listing(await engine.list_tokens(who), query.limit, query.cursor)
 
 
 @administer.post("/tokens", response_model=CreatedToken, status_code=201, summary="Create a token")
@@ -49,8 +50,8 @@ async def revoke_token(name: Name, engine: Engine, who: Who) -> Response:
 
 
 @administer.get("/clients", response_model=Accounts, summary="List accounts of MQTT clients")
-async def list_accounts(_query: Annotated[NoFilter, Query()], engine: Engine, who: Who) -> Response:
-    return listing(await engine.list_accounts(who))
+async def list_accounts(query: Annotated[Paged, Query()], engine: Engine, who: Who) -> Response:
+    return listing(await engine.list_accounts(who), query.limit, query.cursor)
 
 
 @administer.post("/clients", response_model=CreatedAccount, status_code=201, summary="Add an account")

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
-from whosin.web.answers import answer, listing
+from whosin.web.answers import answer, listing, place
 from whosin.web.auth import Engine, Who, may_reach, may_reach_all
 from whosin.web.guard import ForOperators, ForViewers, api
 from whosin.web.schemas import (
@@ -54,5 +54,6 @@ async def confirm(body: CleanupConfirm, engine: Engine, who: Who) -> Response:
 
 @view.get("/cleanup/passes", response_model=Passes, summary="List the reports of passes")
 async def list_passes(query: Annotated[PassFilter, Query()], engine: Engine, who: Who) -> Response:
-    """Newest first."""
-    return listing(await engine.passes(query.limit, who))
+    """Newest first. `total` counts what was looked at: this page, those before, and one more if there is."""
+    end = place(query.cursor) + query.limit
+    return listing(await engine.passes(end + 1, who), query.limit, query.cursor)
