@@ -144,8 +144,8 @@ class Mosquitto:
         self.start()
 
 
-@pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+@pytest.fixture(name="mosquitto")
+def mosquitto_fixture(tmp_path: Path) -> Iterator[Mosquitto]:
     if find_program("mosquitto") is None:
         pytest.skip("needs mosquitto")
     broker = Mosquitto(tmp_path)
