@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from whosin.errors import StoreRefused
+from whosin.errors import StoreError, StoreRefused
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = int.from_bytes(b"WHOS", "big")
 """Marks a file as ours (set by the first migration)."""
+
+
+_LOADED_TABLES: Final = (
+    "meta", "sessions", "beats", "companies", "locks", "wants", "holds", "accounts", "tokens", "observers",
+)  # fmt: skip
 
 
 class Migration(NamedTuple):
@@ -35,6 +40,16 @@ def migrations() -> tuple[Migration, ...]:
     )
     assert [step.version for step in known] == list(range(1, len(known) + 1)), "numbered 1, 2, …"
     return tuple(known)
+
+
+def use_log(db: sqlite3.Connection, path: Path) -> None:
+    """Write ahead, so that readers and the writer do not wait for each other; the file remembers it."""
+    mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreRefused(
+            f"{path}: SQLite cannot keep a write-ahead log there (journal mode {mode}); "
+            "set `store.url` to a file on a local disk"
+        )
 
 
 def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration]) -> None:
@@ -56,6 +71,18 @@ def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration]) -> N
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def check(db: sqlite3.Connection, path: Path) -> None:
+    """Raises StoreError (corrupt) if what is loaded at each start is damaged. What is only history is not
+    looked at: it may be a thousand times as large, and its damage shows when it is touched."""
+    for table in _LOADED_TABLES:
+        found = db.execute(f"PRAGMA quick_check('{table}')").fetchone()[0]
+        if found != "ok":
+            raise StoreError(
+                "corrupt",
+                f"{path} is damaged ({table}: {found}); keep a copy of it and put back the newest backup",
+            )
 
 
 def _refuse_strangers(db: sqlite3.Connection, path: Path, version: int) -> None:

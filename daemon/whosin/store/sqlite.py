@@ -1,32 +1,42 @@
 """The store in one SQLite file.
 
-Owns the file: its folder, its guard, its two connections. Must not know timeouts or rules: it keeps what it
-is given and gives it back.
+Owns the connections, one that writes and one that reads, and when the log is folded into the file. Must not
+know timeouts or rules: it keeps what it is given and gives it back.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-import os
 import sqlite3
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 from whosin.errors import StoreError, StoreRefused
 from whosin.ports import EventRow, Loaded, PassRow, SessionRow
-from whosin.store import schema, transactions
+from whosin.store import backup, schema, search, transactions
 from whosin.store import statements as sql
 from whosin.store.connection import Channel, connect
 from whosin.store.guard import Guard
+from whosin.store.place import LogRemoved, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import os
+    from collections.abc import Callable, Coroutine, Iterable
+    from typing import Any
 
     from whosin.ports import Changes, EndedQuery, HistoryQuery
+    from whosin.store.search import Search
 
-MOST_ROWS: Final = 10_000
-"""The largest answer; a caller that wants more asks for the next page."""
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LONGEST_LOG: Final = 16 * 1024 * 1024
+"""Bytes. From here on the log is folded into the file. Rarely is cheap: a page that was written ten times
+is copied once. But a crash makes the next start read the whole log."""
 _IDS_AT_ONCE: Final = 1_000
 
 
@@ -34,15 +44,20 @@ class SqliteStore:
     """`ports.Store` in a file at `path`, whose folder is made if need be (0700, the file 0600)."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path).expanduser().absolute()
-        self._guard = Guard(self._path.with_name(self._path.name + ".lock"))
-        self._writer = Channel(self._path, self._connect_writer)
-        self._reader = Channel(self._path, self._connect_reader)
+        self._place = Place(Path(path).expanduser().resolve())
+        self._guard = Guard(self._place.path.with_name(self._place.path.name + ".lock"))
+        self._writer = Channel(self._place.path, self._connect_writer)
+        self._reader = Channel(self._place.path, self._connect_reader)
         self._opened = False
+        self._side_tasks: set[asyncio.Task[Any]] = set()
+        self._folding: asyncio.Task[None] | None = None
+        self._fold_at = LONGEST_LOG
+        self._log_size = 0
+        self._was_full = False
 
     @property
     def path(self) -> Path:
-        return self._path
+        return self._place.path
 
     # --- opening and closing -----------------------------------------------------------------------
 
@@ -63,33 +78,42 @@ class SqliteStore:
 
     def _connect_writer(self) -> sqlite3.Connection:
         if self._opened:
-            return connect(self._path)
-        _make_folder(self._path.parent)
-        self._guard.take()  # before the file is touched: closing it again would drop SQLite's own locks
-        _make_file(self._path)
-        try:
-            db = connect(self._path)
-        except sqlite3.DatabaseError as error:
-            raise _refusal(error, self._path) from error
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            schema.migrate(db, self._path, schema.migrations())
-        except sqlite3.DatabaseError as error:
-            db.close()
-            raise _refusal(error, self._path) from error
-        except BaseException:
-            db.close()
-            raise
+            return self._connect_again()
+        # Guarded before it is touched: to close a file drops all locks of the process on it, SQLite's too.
+        self._place.make_folder()
+        self._guard.take()
+        self._place.make_file()
+        with contextlib.ExitStack() as undo:
+            try:
+                db = undo.enter_context(contextlib.closing(connect(self.path)))
+                schema.use_log(db, self.path)
+                schema.migrate(db, self.path, schema.migrations())
+                schema.check(db, self.path)
+            except sqlite3.DatabaseError as error:
+                raise _refusal(error, self.path) from error
+            self._place.note()
+            undo.pop_all()
+        return db
+
+    def _connect_again(self) -> sqlite3.Connection:
+        with contextlib.ExitStack() as undo:
+            db = undo.enter_context(contextlib.closing(connect(self.path)))
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log
+            self._place.note(again=True)
+            undo.pop_all()
         return db
 
     def _connect_reader(self) -> sqlite3.Connection:
-        db = connect(self._path)
+        db = connect(self.path)
         db.execute("PRAGMA query_only = ON")
+        db.create_function("has_folded", 2, search.has_folded, deterministic=True)
         return db
 
     async def close(self) -> None:
         """What was begun is finished first. The writer goes last: it folds the log into the file."""
         self._opened = False
+        while self._side_tasks:
+            await asyncio.wait(self._side_tasks)
         await self._reader.close()
         await self._writer.close()
         self._guard.release()
@@ -103,11 +127,52 @@ class SqliteStore:
         cancellation, for good. Committing the same changes again is harmless. ValueError: a row that can
         never be stored (a number beyond 64 bits, half a surrogate pair, an id used by two keys).
         """
-        await self._on(self._writer).run(transactions.apply, changes)
+        try:
+            await self._on(self._writer).run(self._apply, changes)
+        except LogRemoved:
+            await self._aside(self._save_log())
+            raise
+        if self._log_size >= self._fold_at and self._folding is None:
+            self._folding = self._side_task(self._fold())
+
+    def _apply(self, db: sqlite3.Connection, changes: Changes) -> None:
+        self._place.check()
+        if self._was_full:  # a folded log can be written again from its start, without more space
+            with contextlib.suppress(sqlite3.Error):
+                _fold_log(db)
+        try:
+            transactions.apply(db, changes)
+        except sqlite3.Error as error:
+            self._was_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            raise
+        self._was_full = False
+        self._log_size = self._place.check()
 
     async def prune(self, before: int, limit: int) -> int:
         """Delete at most `limit` events, ended sessions and finished passes from before (wall ms)."""
         return await self._on(self._writer).run(transactions.prune, before, limit)
+
+    async def _fold(self) -> None:
+        """Fold the log into the file: nearly all of it beside the commits, on a connection of its own, and
+        between two commits only what has come meanwhile. Then the log starts anew."""
+        rest = self._log_size
+        try:
+            await self._apart(_fold_log)
+            await self._apart(_fold_log)
+            rest = await self._writer.run(_fold_log)
+        except (StoreError, StoreRefused):
+            pass  # the next commit has the same trouble and tells of it
+        finally:
+            # Somebody reading an old snapshot keeps the log from starting anew: try again when it has grown.
+            self._fold_at = LONGEST_LOG + (self._log_size if rest else 0)
+            self._folding = None
+
+    async def _save_log(self) -> None:
+        """With the last connection closed, SQLite folds the log into the file; new ones make a new log."""
+        while others := self._side_tasks - {asyncio.current_task()}:
+            await asyncio.wait(others)
+        await self._reader.close()
+        await self._writer.close()
 
     # --- reading -----------------------------------------------------------------------------------
 
@@ -115,44 +180,95 @@ class SqliteStore:
         found: dict[str, SessionRow] = {}
         rest = iter(ids)
         while chunk := list(islice(rest, _IDS_AT_ONCE)):
-            rows = await self._on(self._reader).run(
-                transactions.fetch, SessionRow, sql.ENDED_AMONG, (json.dumps(chunk),)
-            )
+            rows = await self._read(transactions.fetch, SessionRow, sql.ENDED_AMONG, (json.dumps(chunk),))
             found.update((row.id, row) for row in rows)
         return found
 
     async def session(self, ident: str) -> SessionRow | None:
         """A session of any status."""
-        rows = await self._on(self._reader).run(_session, ident)
+        rows = await self._read(_session, ident)
         return rows[0] if rows else None
 
     async def ended_sessions(self, query: EndedQuery) -> list[SessionRow]:
-        raise NotImplementedError
+        return await self._walk(search.ended(query), SessionRow)
 
     async def count_ended(self, query: EndedQuery) -> int:
-        raise NotImplementedError
+        """How many there are in all pages; `before_key` and `limit` do not matter."""
+        wanted = search.ended(query)
+        wanted.before = None
+        low, high = await self._read(search.bounds, wanted)
+        found = 0
+        for bottom in range(low, high + 1, search.STEP):
+            found += await self._read(search.count, wanted, bottom, min(bottom + search.STEP - 1, high))
+        return found
 
     async def history(self, query: HistoryQuery) -> list[EventRow]:
-        raise NotImplementedError
+        return await self._walk(search.events(query), EventRow)
+
+    async def _walk(self, wanted: Search, row: Callable[..., Any]) -> list[Any]:
+        found: list[Any] = []
+        limit = min(wanted.limit, search.MOST_ROWS)
+        low, high = await self._read(search.bounds, wanted)
+        while high >= low and len(found) < limit:
+            bottom = low if wanted.whole else max(low, high - search.STEP + 1)
+            rows = await self._read(search.rows, wanted, bottom, high, limit - len(found))
+            found += map(row, rows)
+            high = bottom - 1
+        return found
 
     async def events_after(self, seq: int, limit: int) -> list[EventRow]:
         """The next events behind `seq`, oldest first."""
-        return await self._on(self._reader).run(
-            transactions.fetch, EventRow, sql.EVENTS_AFTER, (seq, min(limit, MOST_ROWS))
-        )
+        limit = min(limit, search.MOST_ROWS)
+        return await self._read(transactions.fetch, EventRow, sql.EVENTS_AFTER, (seq, limit))
 
     async def passes(self, limit: int) -> list[PassRow]:
         """Newest first."""
-        return await self._on(self._reader).run(
-            transactions.fetch, PassRow, sql.PASSES, (min(limit, MOST_ROWS),)
-        )
+        limit = min(limit, search.MOST_ROWS)
+        return await self._read(transactions.fetch, PassRow, sql.PASSES, (limit,))
+
+    async def _read(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self._on(self._reader).run(function, *args, **kwargs)
+
+    # --- beside both -------------------------------------------------------------------------------
 
     async def backup(self, path: str) -> None:
-        raise NotImplementedError
+        """A consistent, checked copy in one file (0600), while commits go on.
+
+        Raises Refused `exists` or `bad_path`, StoreError if it could not be made.
+        """
+        self._on(self._reader)
+        await self._aside(self._apart(backup.copy, self.path, path, lambda: not self._opened))
+
+    async def _apart(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """On a connection made for this one call: it takes long, and nobody is to wait for it."""
+        channel = Channel(self.path, partial(connect, self.path))
+        try:
+            return await channel.run(function, *args, **kwargs)
+        finally:
+            await channel.close()
+
+    async def _aside(self, work: Coroutine[Any, Any, T]) -> T:
+        """Done to its end even if the caller is cancelled."""
+        return await asyncio.shield(self._side_task(work))
+
+    def _side_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._side_tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._side_tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked for it may be gone
 
     def _on(self, channel: Channel) -> Channel:
         if not self._opened:
-            raise StoreError("io", f"{self._path} is not open")
+            raise StoreError("io", f"{self.path} is not open")
         return channel
 
 
@@ -166,17 +282,11 @@ def _session(db: sqlite3.Connection, ident: str) -> list[SessionRow]:
     )
 
 
-def _make_folder(folder: Path) -> None:
-    for missing in reversed([part for part in (folder, *folder.parents) if not part.exists()]):
-        missing.mkdir(mode=0o700, exist_ok=True)
-
-
-def _make_file(path: Path) -> None:
-    """SQLite gives the files that it puts beside this one the same mode."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
+def _fold_log(db: sqlite3.Connection) -> int:
+    """Copy pages from the log into the file without waiting for anybody; how many are left."""
+    _, in_log, folded = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    left: int = in_log - folded
+    return left
 
 
 def _refusal(error: sqlite3.DatabaseError, path: Path) -> Exception:

@@ -1,0 +1,81 @@
+"""The database as files in a folder: made with the right modes, and noticed when they are taken away.
+
+Owns the paths and which files were opened. Must not know SQL.
+
+A file that was removed or replaced while it is open goes on working, without a name: all that is "stored"
+in it vanishes with the process. So each commit looks whether the files are still those that were opened.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from whosin.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class LogRemoved(StoreError):  # noqa: N818
+    """The log has lost its name; what it holds can be saved by closing all connections."""
+
+
+class Place:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path.with_name(path.name + "-wal")
+        self._file: tuple[int, int] | None = None
+        self._log: tuple[int, int] | None = None
+
+    def make_folder(self) -> None:
+        """The folder, and those above it, 0700 where there are none."""
+        folder = self.path.parent
+        for missing in reversed([part for part in (folder, *folder.parents) if not part.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+
+    def make_file(self) -> None:
+        """An empty file, 0600, where there is none; SQLite gives those beside it the same mode."""
+        try:
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return
+
+    def note(self, *, again: bool = False) -> None:
+        """The files have been opened. `again`: by a new connection, which must have found the same file."""
+        if again:
+            self._check_file()
+        else:
+            self._file = _identity(self.path.stat())
+        self._log = _identity(self.log.stat())
+
+    def check(self) -> int:
+        """The log's size in bytes; raises StoreError (io) if a commit would go to a file without a name."""
+        self._check_file()
+        try:
+            found = self.log.stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or _identity(found) != self._log:
+            raise LogRemoved("io", f"{self.log} was removed while in use; what it holds is being saved")
+        return found.st_size
+
+    def _check_file(self) -> None:
+        try:
+            found = _identity(self.path.stat())
+        except FileNotFoundError:
+            raise StoreError(
+                "io",
+                f"{self.path} was removed or renamed while in use; put that very file back, "
+                "or put back a backup and restart the daemon",
+            ) from None
+        if found != self._file:
+            raise StoreError(
+                "io",
+                f"{self.path} was replaced while in use; put the former file back, "
+                "or restart the daemon to go on with the new one",
+            )
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
