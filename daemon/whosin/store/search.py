@@ -10,14 +10,17 @@ and hold an old snapshot that makes the log grow. So it goes in steps, between w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from whosin.store.statements import EVENT_COLUMNS, SESSION_COLUMNS
+from whosin.store.transactions import fetch
 
 if TYPE_CHECKING:
     import sqlite3
 
     from whosin.ports import EndedQuery, HistoryQuery
+
+R = TypeVar("R", bound=NamedTuple)
 
 MOST_ROWS: Final = 10_000
 """The largest answer; a caller that wants more asks for the next page."""
@@ -143,18 +146,22 @@ def bounds(db: sqlite3.Connection, search: Search) -> tuple[int, int]:
     return low, high
 
 
-def rows(db: sqlite3.Connection, search: Search, low: int, high: int, limit: int) -> list[tuple[Any, ...]]:
-    """At most `limit` matching rows with numbers from `low` to `high`, highest first."""
-    return db.execute(
+def rows(
+    db: sqlite3.Connection, row: type[R], search: Search, numbers: tuple[int, int], limit: int
+) -> list[R]:
+    """At most `limit` matching rows with numbers from the first to the second, highest first."""
+    return fetch(
+        db,
+        row,
         f"SELECT {search.columns} FROM {search.table} WHERE {search.where}"
         f" ORDER BY {search.number} DESC LIMIT :limit",
-        {**search.values, "low": low, "high": high, "limit": limit},
-    ).fetchall()
+        {**search.values, "low": numbers[0], "high": numbers[1], "limit": limit},
+    )
 
 
-def count(db: sqlite3.Connection, search: Search, low: int, high: int) -> int:
+def count(db: sqlite3.Connection, search: Search, numbers: tuple[int, int]) -> int:
     found: int = db.execute(
         f"SELECT count(*) FROM {search.table} WHERE {search.where}",
-        {**search.values, "low": low, "high": high},
+        {**search.values, "low": numbers[0], "high": numbers[1]},
     ).fetchone()[0]
     return found

@@ -13,7 +13,7 @@ import sqlite3
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from whosin.errors import StoreError, StoreRefused
 from whosin.ports import EventRow, Loaded, PassRow, SessionRow
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from whosin.store.search import Search
 
 P = ParamSpec("P")
+R = TypeVar("R", bound=NamedTuple)
 T = TypeVar("T")
 
 LONGEST_LOG: Final = 16 * 1024 * 1024
@@ -199,20 +200,19 @@ class SqliteStore:
         low, high = await self._read(search.bounds, wanted)
         found = 0
         for bottom in range(low, high + 1, search.STEP):
-            found += await self._read(search.count, wanted, bottom, min(bottom + search.STEP - 1, high))
+            found += await self._read(search.count, wanted, (bottom, min(bottom + search.STEP - 1, high)))
         return found
 
     async def history(self, query: HistoryQuery) -> list[EventRow]:
         return await self._walk(search.events(query), EventRow)
 
-    async def _walk(self, wanted: Search, row: Callable[..., Any]) -> list[Any]:
-        found: list[Any] = []
+    async def _walk(self, wanted: Search, row: type[R]) -> list[R]:
+        found: list[R] = []
         limit = min(wanted.limit, search.MOST_ROWS)
         low, high = await self._read(search.bounds, wanted)
         while high >= low and len(found) < limit:
             bottom = low if wanted.whole else max(low, high - search.STEP + 1)
-            rows = await self._read(search.rows, wanted, bottom, high, limit - len(found))
-            found += map(row, rows)
+            found += await self._read(search.rows, row, wanted, (bottom, high), limit - len(found))
             high = bottom - 1
         return found
 

@@ -1,0 +1,89 @@
+"""Rows with what a test does not care about filled in."""
+
+from __future__ import annotations
+
+from whosin.ports import (
+    AccountRow,
+    BeatRow,
+    EventRow,
+    HoldRow,
+    LockRow,
+    ObserverRow,
+    PassRow,
+    SessionRow,
+    TokenRow,
+    WantRow,
+)
+
+NOON = 1_700_000_000_000
+"""Wall-clock milliseconds; every default moment is this one."""
+
+
+def session(key: int, **fields) -> SessionRow:
+    row = SessionRow(
+        key=key, id=f"id-{key}", site="north", company="acme", user="ann@example.com", client="desktop",
+        machine="PC-7", address="192.0.2.7", app="Desk 1.2", os_session="3", conn=1,
+        at="2026-01-05T09:00:00.000Z", status="active", since=NOON, seen=NOON, lost=0, disconnected=0,
+        ended=0, ended_by=None, reason=None, replaced_by=None, idle_s=None, idle=0, activity=None, source="door",
+    )  # fmt: skip
+    return row._replace(**fields)
+
+
+def ended(key: int, **fields) -> SessionRow:
+    return session(key, **{"status": "removed", "ended": NOON, "ended_by": "cleanup", **fields})
+
+
+def beat(key: int, **fields) -> BeatRow:
+    row = BeatRow(seen=NOON + 1, conn=2, at=None, idle_s=5, activity="amends", source="link", key=key)
+    return row._replace(**fields)
+
+
+def lock(token: int, **fields) -> LockRow:
+    row = LockRow(
+        site="north", company="acme", token=token, resource="sales-order/SO-1", session=1, shared=0, sticky=0,
+        since=NOON, activity=None, guidance=None, release_at=0,
+    )  # fmt: skip
+    return row._replace(**fields)
+
+
+def want(order: int, **fields) -> WantRow:
+    row = WantRow(
+        site="north", company="acme", order=order, session=1, resource="sales-order/SO-1", shared=0, sticky=0,
+        activity=None, guidance=None, asked=NOON, until=0, refused_by="[]",
+    )  # fmt: skip
+    return row._replace(**fields)
+
+
+def event(seq: int, **fields) -> EventRow:
+    row = EventRow(
+        seq=seq, at=NOON + seq, type="session.logged_in", site="north", company="acme", session="id-1",
+        user="ann@example.com", actor=None, reason=None, data=b"{}",
+    )  # fmt: skip
+    return row._replace(**fields)
+
+
+def cleanup_pass(ident: int, **fields) -> PassRow:
+    return PassRow(id=ident, started=NOON, finished=NOON + 9, actor="cleanup", report=b"{}")._replace(
+        **fields
+    )
+
+
+def hold(company: str = "acme", **fields) -> HoldRow:
+    row = HoldRow(
+        site="north", company=company, client="desktop", opened=NOON, alerted=NOON, until=NOON, confirmed="[]"
+    )
+    return row._replace(**fields)
+
+
+def account(name: str, **fields) -> AccountRow:
+    row = AccountRow(name=name, role="client", site="north", user=None, secret_hash=b"\0\1", created=NOON)
+    return row._replace(**fields)
+
+
+def token(name: str, **fields) -> TokenRow:
+    return TokenRow(name=name, role="viewer", site=None, secret_hash=b"\0\1", created=NOON)._replace(**fields)
+
+
+def observer(client_id: str, **fields) -> ObserverRow:
+    row = ObserverRow(client_id=client_id, account=None, filters='{"#": 1}', acked=0, expires=NOON)
+    return row._replace(**fields)

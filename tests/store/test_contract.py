@@ -1,0 +1,464 @@
+"""What `ports.Store` promises, whoever implements it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.store import rows
+from tests.store.rows import NOON
+from whosin.errors import Refused, StoreError
+from whosin.ports import Changes, EndedQuery, HistoryQuery, Store
+
+
+def both(*changed, by="key"):
+    return {getattr(row, by): row for row in changed}
+
+
+# --- open and commit -------------------------------------------------------------------------------
+
+
+async def test_every_adapter_is_a_store(adapter):
+    assert isinstance(adapter.store(), Store)
+
+
+async def test_a_new_store_is_empty_and_counts_from_zero(adapter):
+    loaded = await adapter.reloaded()
+    assert (loaded.sessions, loaded.locks, loaded.meta, loaded.unfinished_pass) == ([], [], {}, None)
+    assert (loaded.last_seq, loaded.last_key, loaded.last_pass) == (0, 0, 0)
+
+
+async def test_a_store_keeps_its_id(adapter):
+    first, second = await adapter.reloaded(), await adapter.reloaded()
+    assert first.store_id == second.store_id
+    assert len(bytes.fromhex(first.store_id)) == 16
+
+
+async def test_everything_committed_is_loaded_again(adapter):
+    changes = Changes(
+        sessions={7: rows.session(7, activity="größer 👍")},
+        companies={("north", "acme"): 12},
+        locks={("north", "acme", 12): rows.lock(12, session=7)},
+        wants={("north", "acme", 3): rows.want(3, session=7)},
+        events=[rows.event(41, data=b'{"a":"\xc3\xa4"}')],
+        passes={2: rows.cleanup_pass(2, finished=0)},
+        holds={("north", "", "web"): rows.hold("", client="web")},
+        meta={"cleanup": "on"},
+        accounts={"till": rows.account("till")},
+        tokens={"page": rows.token("page", secret_hash=bytes(range(256)))},
+        observers={"erp": rows.observer("erp")},
+    )
+    async with adapter.opened() as (store, _):
+        await store.commit(changes)
+    loaded = await adapter.reloaded()
+    assert loaded.sessions == [changes.sessions[7]]
+    assert loaded.companies == changes.companies
+    assert loaded.locks == list(changes.locks.values())
+    assert loaded.wants == list(changes.wants.values())
+    assert loaded.holds == list(changes.holds.values())
+    assert loaded.unfinished_pass == changes.passes[2]
+    assert loaded.meta == changes.meta
+    assert loaded.accounts == list(changes.accounts.values())
+    assert loaded.tokens == list(changes.tokens.values())
+    assert loaded.observers == list(changes.observers.values())
+    assert (loaded.last_seq, loaded.last_key, loaded.last_pass) == (41, 7, 2)
+
+
+async def test_loaded_rows_are_of_their_row_types(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.session(1)}, events=[rows.event(1)]))
+        assert (await store.history(HistoryQuery()))[0].type == "session.logged_in"
+        assert (await store.events_after(0, 1))[0].seq == 1
+        assert (await store.session("id-1")).user == "ann@example.com"
+    assert (await adapter.reloaded()).sessions[0]._replace(key=2).key == 2
+
+
+async def test_a_later_commit_overwrites_a_row_and_none_deletes_it(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(locks={("north", "acme", n): rows.lock(n) for n in (1, 2)}))
+        await store.commit(
+            Changes(
+                locks={("north", "acme", 1): None, ("north", "acme", 2): rows.lock(2, sticky=1)},
+                accounts={"nobody": None},
+            )
+        )
+    assert (await adapter.reloaded()).locks == [rows.lock(2, sticky=1)]
+
+
+async def test_committing_the_same_changes_again_is_harmless(adapter):
+    changes = Changes(
+        sessions={1: rows.session(1), 2: rows.ended(2)}, events=[rows.event(1)], meta={"published.door": "1"}
+    )
+    async with adapter.opened() as (store, _):
+        await store.commit(changes)
+        await store.commit(changes)
+        assert await store.events_after(0, 9) == changes.events
+    assert (await adapter.reloaded()).sessions == [changes.sessions[1]]
+
+
+async def test_empty_changes_commit(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes())
+
+
+async def test_a_row_that_can_never_be_stored_is_a_value_error_and_nothing_of_the_commit_is_there(adapter):
+    async with adapter.opened() as (store, _):
+        for bad in (rows.event(2, at=2**70), rows.event(2, reason="\ud800"), rows.event(2, type=None)):
+            with pytest.raises(ValueError, match="cannot be stored"):
+                await store.commit(Changes(events=[rows.event(1), bad]))
+        assert await store.events_after(0, 9) == []
+        await store.commit(Changes(events=[rows.event(1)]))
+
+
+async def test_an_id_is_of_one_session(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.session(1, id="x")}))
+        with pytest.raises(ValueError, match="id"):
+            await store.commit(Changes(sessions={2: rows.session(2, id="x")}))
+
+
+async def test_a_store_that_is_closed_says_so(adapter):
+    async with adapter.opened() as (store, _):
+        pass
+    for call in (store.commit(Changes()), store.session("x"), store.backup("x")):
+        with pytest.raises(StoreError, match="not open"):
+            await call
+    await store.close()
+
+
+async def test_a_store_opens_again_after_it_was_closed(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(meta={"a": "b"}))
+    assert (await store.open()).meta == {"a": "b"}
+    await store.close()
+
+
+# --- beats -----------------------------------------------------------------------------------------
+
+
+async def test_a_beat_changes_its_part_of_a_session(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.session(1), 2: rows.session(2)}))
+        await store.commit(Changes(beats=[rows.beat(1, conn=None, activity=None)]))
+        assert (await store.session("id-1")).seen == NOON + 1
+    expected = rows.session(1)._replace(
+        seen=NOON + 1, conn=None, at=None, idle_s=5, activity=None, source="link"
+    )
+    assert (await adapter.reloaded()).sessions == [expected, rows.session(2)]
+
+
+async def test_the_last_beat_of_a_session_counts(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.session(1)}))
+        await store.commit(Changes(beats=[rows.beat(1, seen=5), rows.beat(1, seen=6)]))
+        await store.commit(Changes(beats=[rows.beat(1, seen=7)]))
+    assert (await adapter.reloaded()).sessions[0].seen == 7
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one commit", "in the next commit"])
+async def test_a_whole_session_wins_over_its_beat(adapter, together):
+    row = rows.session(1, seen=NOON + 99, activity="whole")
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.session(1)}))
+        if together:
+            await store.commit(Changes(beats=[rows.beat(1)], sessions={1: row}))
+        else:
+            await store.commit(Changes(beats=[rows.beat(1)]))
+            await store.commit(Changes(sessions={1: row}))
+    assert (await adapter.reloaded()).sessions == [row]
+
+
+async def test_a_beat_of_an_ended_or_unknown_session_changes_nothing(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.ended(1)}))
+        await store.commit(Changes(beats=[rows.beat(1), rows.beat(2)]))
+        assert await store.session("id-1") == rows.ended(1)
+    assert (await adapter.reloaded()).sessions == []
+
+
+# --- ended sessions --------------------------------------------------------------------------------
+
+
+async def test_only_the_living_are_loaded_and_those_whose_locks_are_still_there(adapter):
+    changes = Changes(
+        sessions=both(rows.session(1), rows.session(2, status="disconnected"), rows.ended(3), rows.ended(4)),
+        locks={("north", "acme", 9): rows.lock(9, session=4, sticky=1)},
+    )
+    async with adapter.opened() as (store, _):
+        await store.commit(changes)
+    loaded = await adapter.reloaded()
+    assert loaded.sessions == [changes.sessions[1], changes.sessions[2], changes.sessions[4]]
+    assert loaded.last_key == 4
+
+
+async def test_a_session_that_ends_moves_to_the_ended_with_its_last_row(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.session(1)}))
+        await store.commit(Changes(beats=[rows.beat(1)]))
+        assert await store.find_ended(["id-1"]) == {}
+        await store.commit(Changes(sessions={1: rows.ended(1, seen=NOON + 2)}))
+        assert await store.find_ended(["id-1"]) == {"id-1": rows.ended(1, seen=NOON + 2)}
+        assert await store.session("id-1") == rows.ended(1, seen=NOON + 2)
+    assert (await adapter.reloaded()).sessions == []
+
+
+async def test_find_ended_takes_any_number_of_any_ids(adapter):
+    odd = ["", "'; DROP TABLE sessions; --", "%", "ä", "id-2"]
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions=both(rows.session(1), *(rows.ended(n) for n in range(2, 3000)))))
+        assert await store.find_ended([]) == {}
+        assert list(await store.find_ended(odd)) == ["id-2"]
+        found = await store.find_ended(f"id-{n}" for n in range(5000))
+        assert sorted(row.key for row in found.values()) == list(range(2, 3000))
+
+
+async def test_session_finds_any_status_or_nothing(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions=both(rows.session(1), rows.ended(2, status="logged_off"))))
+        assert (await store.session("id-1")).status == "active"
+        assert (await store.session("id-2")).status == "logged_off"
+        assert await store.session("id-3") is None
+
+
+ENDED = EndedQuery(statuses=("logged_off", "removed"))
+
+
+async def test_ended_sessions_come_newest_key_first_and_page(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(
+            Changes(sessions=both(*(rows.ended(n) for n in (3, 1, 50_000, 9)), rows.session(10)))
+        )
+        first = await store.ended_sessions(EndedQuery(ENDED.statuses, limit=3))
+        assert [row.key for row in first] == [50_000, 9, 3]
+        rest = await store.ended_sessions(EndedQuery(ENDED.statuses, limit=3, before_key=3))
+        assert [row.key for row in rest] == [1]
+        assert await store.count_ended(EndedQuery(ENDED.statuses, limit=1, before_key=3)) == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "keys"),
+    [
+        ({"statuses": ("removed",)}, [2, 1]),
+        ({"statuses": ()}, []),
+        ({"site": "south"}, [3]),
+        ({"company": "bolt"}, [2]),
+        ({"user": "ben@example.com"}, [3]),
+        ({"client": "web"}, [3]),
+        ({"site": "north", "company": "bolt", "client": "web"}, []),
+        ({"text": "ANN@"}, [2, 1]),
+        ({"text": "pc-7"}, [3, 2, 1]),
+        ({"text": "olt"}, [2]),
+        ({"text": "id-1"}, [1]),
+        ({"text": "i_-1"}, []),
+        ({"text": ""}, [3, 2, 1]),
+    ],
+)
+async def test_ended_sessions_are_filtered(adapter, fields, keys):
+    three = both(
+        rows.ended(1),
+        rows.ended(2, company="bolt"),
+        rows.ended(3, site="south", user="ben@example.com", client="web", status="logged_off"),
+    )
+    query = EndedQuery(**{"statuses": ENDED.statuses, **fields})
+    async with adapter.opened() as (store, _):
+        assert await store.count_ended(query) == 0
+        await store.commit(Changes(sessions=three))
+        assert [row.key for row in await store.ended_sessions(query)] == keys
+        assert await store.count_ended(query) == len(keys)
+
+
+# --- history ---------------------------------------------------------------------------------------
+
+LATER = NOON + 3_600_000
+HISTORY = [
+    rows.event(1, at=NOON),
+    rows.event(2, at=NOON + 10, type="session.disconnected", reason="idle"),
+    rows.event(3, at=NOON + 5, type="lock.granted", data=b'{"resource":"sales-order/SO-1"}'),
+    rows.event(
+        4, at=LATER, type="lock.granted", session="id-2", user="Zoë", data=b'{"resource":"sales-order"}'
+    ),
+    rows.event(
+        5, at=LATER, type="lockx", site="south", company="bolt", session=None, user=None, data=b'{"n":1}'
+    ),
+    rows.event(6, at=LATER, type="lock.released", session="50%_x", data=b'{"resource":"sales-orders/1"}'),
+    rows.event(7, at=LATER + 1, type="cleanup.finished", site=None, company=None, data=b'{"resource":["*"]}'),
+    rows.event(8, at=LATER + 2, type="odd", session="id-3", reason="Straße", data=b"not JSON"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "seqs"),
+    [
+        ({}, [8, 7, 6, 5, 4, 3, 2, 1]),
+        ({"limit": 2}, [8, 7]),
+        ({"limit": 2, "before_seq": 7}, [6, 5]),
+        ({"before_seq": 1}, []),
+        ({"site": "south"}, [5]),
+        ({"company": "bolt"}, [5]),
+        ({"session": "id-2"}, [4]),
+        ({"session": "id-1", "type": "lock.granted"}, [3]),
+        ({"user": "Zoë"}, [4]),
+        ({"type": "lock.granted"}, [4, 3]),
+        ({"type": "lock."}, [6, 4, 3]),
+        ({"type": "lock"}, []),
+        ({"type": "%."}, []),
+        ({"resource": "sales-order"}, [4, 3]),
+        ({"resource": "sales-order/SO-1"}, [3]),
+        ({"resource": "sales-order/SO"}, []),
+        ({"resource": "Sales-order"}, []),
+        ({"text": "sales-ORDER"}, [6, 4, 3]),
+        ({"text": "IDLE"}, [2]),
+        ({"text": "50%_"}, [6]),
+        ({"text": "ZOË"}, [4]),
+        ({"text": "STRASSE"}, []),
+        ({"text": "straßE"}, [8]),
+        ({"text": "x" * 100_000}, []),
+        ({"since": NOON + 5}, [8, 7, 6, 5, 4, 3, 2]),
+        ({"since": LATER + 3}, []),
+        ({"until": NOON + 5}, [1]),
+        ({"since": NOON + 5, "until": LATER}, [3, 2]),
+        ({"since": LATER, "type": "lock.", "site": "north", "limit": 1}, [6]),
+    ],
+    ids=str,
+)
+async def test_history_is_filtered_newest_first(adapter, fields, seqs):
+    async with adapter.opened() as (store, _):
+        assert await store.history(HistoryQuery(**fields)) == []
+        await store.commit(Changes(events=HISTORY))
+        assert [row.seq for row in await store.history(HistoryQuery(**fields))] == seqs
+
+
+async def test_history_is_found_behind_any_number_of_other_events(adapter):
+    """The search goes in steps; what matches may be many of them away."""
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(events=[rows.event(1, type="a"), rows.event(60_000, type="a")]))
+        await store.commit(Changes(events=[rows.event(n) for n in range(59_000, 59_900)]))
+        assert [row.seq for row in await store.history(HistoryQuery(type="a"))] == [60_000, 1]
+        assert [row.seq for row in await store.history(HistoryQuery(type="a", limit=1, before_seq=9))] == [1]
+
+
+async def test_events_after_come_oldest_first(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(events=HISTORY))
+        assert await store.events_after(0, 3) == HISTORY[:3]
+        assert await store.events_after(6, 99) == HISTORY[6:]
+        assert await store.events_after(8, 1) == []
+
+
+async def test_no_answer_is_longer_than_ten_thousand_rows(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(events=[rows.event(n) for n in range(1, 10_011)]))
+        assert len(await store.events_after(0, 10**9)) == 10_000
+        assert len(await store.history(HistoryQuery(limit=10**9))) == 10_000
+
+
+async def test_passes_come_newest_first(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(passes={n: rows.cleanup_pass(n) for n in (1, 2, 3)}))
+        assert [row.id for row in await store.passes(2)] == [3, 2]
+    assert (await adapter.reloaded()).unfinished_pass is None
+
+
+# --- prune -----------------------------------------------------------------------------------------
+
+
+async def test_prune_deletes_what_is_older_and_no_more_than_asked(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(events=[rows.event(n, at=NOON + n) for n in range(1, 11)]))
+        assert await store.prune(NOON + 6, 3) == 3
+        assert await store.prune(NOON + 6, 3) == 2
+        assert await store.prune(NOON + 6, 3) == 0
+        assert [row.seq for row in await store.events_after(0, 99)] == [6, 7, 8, 9, 10]
+
+
+async def test_prune_keeps_what_a_sink_has_still_to_publish(adapter):
+    async with adapter.opened() as (store, _):
+        meta = {"published.door": "10", "published.link": "4", "publishedx": "1"}
+        await store.commit(Changes(events=[rows.event(n) for n in range(1, 11)], meta=meta))
+        assert await store.prune(NOON + 99, 99) == 4
+        assert (await store.events_after(0, 1))[0].seq == 5
+
+
+async def test_prune_takes_ended_sessions_but_those_that_a_lock_names(adapter):
+    changes = Changes(
+        sessions=both(*(rows.ended(n, ended=NOON + n) for n in (1, 2, 3, 4)), rows.session(5), rows.ended(6)),
+        locks={("north", "acme", 1): rows.lock(1, session=2)},
+    )
+    async with adapter.opened() as (store, _):
+        await store.commit(changes)
+        assert await store.prune(NOON + 4, 99) == 2
+        assert [row.key for row in await store.ended_sessions(ENDED)] == [6, 4, 2]
+        assert await store.session("id-5") is not None
+
+
+async def test_prune_takes_finished_passes(adapter):
+    passes = {n: rows.cleanup_pass(n, finished=0 if n == 2 else NOON) for n in (1, 2, 3, 4)}
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(passes=passes))
+        assert await store.prune(NOON + 1, 99) == 2
+        assert [row.id for row in await store.passes(9)] == [4, 2]
+
+
+async def test_numbers_are_never_given_twice_even_when_all_is_pruned(adapter):
+    changes = Changes(
+        events=[rows.event(n) for n in range(1, 9)],
+        sessions=both(*(rows.ended(n) for n in range(1, 6))),
+        passes={n: rows.cleanup_pass(n) for n in (1, 2)},
+    )
+    async with adapter.opened() as (store, _):
+        await store.commit(changes)
+        await store.prune(NOON * 2, 10**6)
+    loaded = await adapter.reloaded()
+    assert (loaded.last_seq, loaded.last_key, loaded.last_pass) == (8, 5, 2)
+
+
+# --- backup ----------------------------------------------------------------------------------------
+
+
+async def test_a_backup_overwrites_nothing_and_needs_its_folder(adapter, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    async with adapter.opened() as (store, _):
+        with pytest.raises(Refused, match="exists already") as refused:
+            await store.backup(str(tmp_path / "taken"))
+        assert refused.value.code == "exists"
+        with pytest.raises(Refused, match="not a folder") as refused:
+            await store.backup(str(tmp_path / "none" / "backup"))
+        assert refused.value.code == "bad_path"
+    assert (tmp_path / "taken").read_text() == "mine"
+    assert not (tmp_path / "none").exists()
+
+
+# --- cancellation ----------------------------------------------------------------------------------
+
+
+async def test_a_cancelled_commit_that_began_is_finished_and_the_next_one_works(adapter):
+    async with adapter.opened() as (store, _):
+        big = asyncio.create_task(store.commit(Changes(events=[rows.event(n) for n in range(1, 5001)])))
+        await asyncio.sleep(0)  # it has been handed over
+        big.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await big
+        await store.commit(Changes(events=[rows.event(5001)]))
+        assert len(await store.events_after(0, 9999)) == 5001
+
+
+async def test_commits_cancelled_anywhere_leave_whole_transactions(adapter):
+    async with adapter.opened() as (store, _):
+        for turn in range(40):
+            pair = [rows.event(2 * turn + n, data=json.dumps({"turn": turn}).encode()) for n in (1, 2)]
+            task = asyncio.create_task(store.commit(Changes(events=pair)))
+            for _ in range(turn % 8):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await store.commit(Changes(meta={"last": "commit"}))
+        found = [row.seq for row in await store.events_after(0, 999)]
+        assert all((seq + 1 if seq % 2 else seq - 1) in found for seq in found)
+
+
+async def test_commits_made_at_once_are_done_in_their_order(adapter):
+    async with adapter.opened() as (store, _):
+        await asyncio.gather(*(store.commit(Changes(meta={"n": str(n)})) for n in range(50)))
+    assert (await adapter.reloaded()).meta == {"n": "49"}
