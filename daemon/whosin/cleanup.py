@@ -172,6 +172,7 @@ class Cleanup:
             budget -= 1 + self._visit(running, company, now, budget)
             if budget <= 0:
                 self._save(running)
+                self._engine.hurry()
                 return
         self._finish(running, now)
 

@@ -119,6 +119,7 @@ class Engine:
         cursors = {key[10:]: int(value) for key, value in loaded.meta.items() if key.startswith("published.")}
         self.outbox.begin(loaded.store_id, loaded.last_seq, cursors, transports)
         self._pulse_ms = self._flushed_ms = now
+        self._remember_sight()
 
     # --- Intake ---------------------------------------------------------------------------------------
 
@@ -209,10 +210,10 @@ class Engine:
             if asked_ms and now - asked_ms >= DOUBT_MS and self.roll.watches[name].sight.doubt():
                 log.warning("source.doubted", source=name, asked_s=(now - asked_ms) / 1000)
         self.drain()
+        for name in list(self.roll.unproven(now)):
+            self.transports[name].prove()  # the door can at once, a broker's proof comes by a later tick
         self._more = self.roll.expire(now, CHUNK) >= CHUNK
         self.roll.tick(now)
-        for name in list(self.roll.unproven(now)):
-            self.transports[name].prove()
         for call in self.before_commit:
             call(now)
         if now - self._flushed_ms >= self.pace.flush_ms:
@@ -226,6 +227,10 @@ class Engine:
     def more(self) -> bool:
         """There is more due than one tick takes."""
         return self._more
+
+    def hurry(self) -> None:
+        """Somebody called by this tick has more to do: tick again at once."""
+        self._more = True
 
     def _woke(self, now: int) -> None:
         """The machine slept: the monotonic clock stood still, but people's connections may have broken."""
@@ -243,16 +248,24 @@ class Engine:
         self._flushed_ms = now
         if self.committer.problem is not None:
             return  # they stay marked, and bounded by the number of sessions
+        for transport in self.transports.values():
+            transport.prove()
         changes = self.committer.open.changes
         beats, self.roll.beats = self.roll.beats, []
         for session in beats:
             session.dirty = False
             if not session.status.final:
                 changes.beats.append(self.rows.beat(session))
-        for name, watch in self.roll.watches.items():
-            changes.meta[f"proof.{name}"] = str(self.clock.wall_ms(watch.sight.proof_ms))
+        for watch in self.roll.watches.values():
             watch.sight.forget(now - self._longest_ms())
-        changes.meta.update(self.outbox.cursors())
+        self._remember_sight()
+
+    def _remember_sight(self) -> None:
+        """How far we saw and what has been published: where the next start goes on."""
+        meta = self.committer.open.changes.meta
+        for name, watch in self.roll.watches.items():
+            meta[f"proof.{name}"] = str(self.clock.wall_ms(watch.sight.proof_ms))
+        meta.update(self.outbox.cursors())
 
     def _longest_ms(self) -> int:
         """Nobody active has been silent for longer, gaps apart."""
@@ -348,10 +361,13 @@ class Engine:
     def _receive(self, item: Item) -> None:
         heard = item.heard
         sender = Sender(item.source, heard.site, heard.company, heard.session, item.peer.account)
+        assert not isinstance(heard.message, Gathered)
         if isinstance(heard.message, LockRequest) and not paths.valid(heard.message.resource):
             bump(self.counts.rejected, "schema")  # and refused with a code, so that the client learns of it
-        assert not isinstance(heard.message, Gathered)
-        self.roll.receive(sender, heard.message, item.at_ms)
+        try:
+            self.roll.receive(sender, heard.message, item.at_ms)
+        except Exception:  # a bug of ours must not cost the others their messages
+            log.exception("engine.bug", verb=heard.verb)
 
     # --- ids that are not on the roll: are they of sessions that are over? --------------------------------
 

@@ -1,0 +1,408 @@
+"""What operators ask and order: implements `operations.Operations` on the engine.
+
+Owns the answers' shape together with `views`, and that a command answers only once it is durable. Must not
+know HTTP, SQL or the rules' inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from whosin import wire
+from whosin.cleanup import Cleanup
+from whosin.engine.access import Access
+from whosin.engine.engine import Engine
+from whosin.engine.listing import list_sessions
+from whosin.engine.views import Views
+from whosin.errors import Refused, StoreError
+from whosin.model import Lock, Session, Status
+from whosin.operations import Caller, Json, Page, SessionQuery
+from whosin.ports import EventRow, HistoryQuery
+from whosin.rules.locks import blocked_by, book_of
+
+SSE_BACKLOG = 10_000
+READ_WAIT_S = 1.0
+PASS_WAIT_S = 30.0
+
+
+class Desk(Access):
+    """One for all operators; `Access` adds tokens and accounts."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        cleanup: Cleanup,
+        *,
+        name: str,
+        version: str,
+        sign_in: bool,
+        reload: Callable[[str], Awaitable[Json]],
+    ) -> None:
+        super().__init__(engine)
+        self.cleanup_desk = cleanup
+        self.views = Views(engine.roll, engine.rows)
+        self._reload = reload
+        self._name, self._version, self._sign_in = name, version, sign_in
+        self._started = wire.rfc3339(engine.clock.wall_ms(engine.clock.now_ms()))
+        self._stopping = asyncio.Event()
+        self.extra_problems: Callable[[], list[str]] = list
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    async def _settled(self) -> int:
+        """What is shown is durable (rule 10); while the store fails, what is known is shown all the same."""
+        now = self.engine.settle()
+        self.engine.collect()
+        if self.engine.committer.problem is None:
+            try:
+                await asyncio.wait_for(self.engine.committer.durable(), READ_WAIT_S)
+            except (TimeoutError, StoreError):
+                return now
+        return now
+
+    async def sessions(self, query: SessionQuery, caller: Caller) -> Page:
+        await self._settled()
+        return await list_sessions(self.engine, self.views, _limited(query, caller))
+
+    async def session(self, ident: str, caller: Caller) -> Json | None:
+        await self._settled()
+        live = self.engine.live(ident)
+        if live is not None:
+            item = self.views.session(live)
+        else:
+            row = await self.engine.store.session(ident)
+            if row is None:
+                return None
+            company = self.engine.roll.companies.get((row.site, row.company))
+            held = book_of(company).held.everything() if company is not None and company.locks else ()
+            item = self.views.ended(row, [lock for lock in held if lock.session.id == ident])
+        return item if caller.site in (None, item["site"]) else None
+
+    async def locks(
+        self, caller: Caller, *, site: str | None = None, company: str | None = None, resource: str | None = None
+    ) -> list[Json]:
+        await self._settled()
+        found = []
+        for place in sorted(self.engine.roll.companies):
+            one = self.engine.roll.companies[place]
+            if one.locks is None or (company is not None and one.name != company):
+                continue
+            if any(wanted is not None and wanted != one.site for wanted in (site, caller.site)):
+                continue
+            book = book_of(one)
+            held = book.held.everything() if resource is None else book.held.overlapping(resource)
+            found += [self.views.lock(lock) for lock in held]
+        return found
+
+    async def companies(self, caller: Caller) -> list[Json]:
+        await self._settled()
+        items = []
+        for (site, name), company in sorted(self.engine.roll.companies.items()):
+            if caller.site not in (None, site):
+                continue
+            active = sum(1 for it in company.sessions.values() if it.status is Status.ACTIVE)
+            book = company.locks
+            waiting = sum(1 for want in book.wanted.everything() if want.waiting) if book is not None else 0
+            items.append(
+                {
+                    "site": site, "company": name, "active": active, "disconnected": len(company.sessions) - active,
+                    "locks": len(book.held) if book is not None else 0, "waiting": waiting,
+                }
+            )  # fmt: skip
+        return items
+
+    async def history(self, query: HistoryQuery, caller: Caller) -> Page:
+        await self._settled()
+        if caller.site is not None:
+            if query.site not in (None, caller.site):
+                return Page([], None, 0)
+            query = replace(query, site=caller.site)
+        rows = await self.engine.store.history(query)
+        more = str(rows[-1].seq) if len(rows) == query.limit else None
+        return Page([self.views.event(row) for row in rows], more, len(rows))
+
+    async def stats(self, caller: Caller) -> Json:
+        await self._settled()
+        engine, roll = self.engine, self.engine.roll
+        now = engine.clock.now_ms()
+        by_status: dict[str, int] = {"active": 0, "disconnected": 0}
+        by_client: dict[str, dict[str, int]] = {}
+        for (status, client), count in self._tally(caller).items():
+            by_status[status.value] += count
+            one = by_client.setdefault(client, {"active": 0, "disconnected": 0})
+            one[status.value] += count
+        sites = {site for site, _ in roll.companies if caller.site in (None, site)}
+        problem = engine.committer.problem
+        return {
+            "name": self._name, "version": self._version, "started_at": self._started,
+            "now": wire.rfc3339(engine.clock.wall_ms(now)),
+            "sessions": by_status, "by_client": by_client, "locks": roll.locks.count, "waiting": roll.locks.waiting,
+            "blocked": roll.locks.waiting + roll.locks.refusals,
+            "companies": sum(1 for site, _ in roll.companies if caller.site in (None, site)), "sites": len(sites),
+            "heartbeats_total": engine.counts.heartbeats, "blind": bool(engine.blind),
+            "sources": {name: self._source(name) for name in roll.watches},
+            "storage": {
+                "ok": problem is None, "problem": str(problem) if problem else None,
+                "kind": problem.kind if problem else None,
+            },
+            "outbox": engine.outbox.waiting, "ready": not self.problems(), "problems": self.problems(),
+            "cleanup": {
+                "enabled": self.cleanup_desk.enabled, "next_at": self._time(self.cleanup_desk.next_ms),
+                "running": self.cleanup_desk.current is not None,
+            },
+            "sign_in": {"mqtt": self._sign_in},
+        }  # fmt: skip
+
+    def _tally(self, caller: Caller) -> dict[tuple[Status, str], int]:
+        roll = self.engine.roll
+        if caller.site is None:
+            return {label: count for label, count in roll.tally.items() if count}
+        of_site = (it for it in roll.sessions.values() if it.site == caller.site)
+        return Counter((it.status, roll.label(it.client)) for it in of_site)
+
+    def _source(self, name: str) -> Json:
+        sight = self.engine.roll.watches[name].sight
+        grace_ms = sight.regained_ms + self.engine.roll.policy.regain_grace_ms if sight.regained_ms else 0
+        if grace_ms <= self.engine.clock.now_ms():
+            grace_ms = 0
+        return {
+            "seeing": not sight.blind, "since": self._time(sight.blind_since_ms or sight.regained_ms),
+            "grace_until": self._time(grace_ms), "last_proof": self._time(sight.proof_ms),
+        }  # fmt: skip
+
+    def _time(self, at_ms: int) -> str | None:
+        return wire.rfc3339(self.engine.rows.wall(at_ms)) if at_ms else None
+
+    def problems(self) -> list[str]:
+        found = [f"blind: nothing is received through the {name}" for name in self.engine.blind]
+        problem = self.engine.committer.problem
+        if problem is not None:
+            found.append(f"storage: {problem.kind}: {problem}")
+        if self._stopping.is_set():
+            found.append("stopping")
+        return found + self.extra_problems()
+
+    # --- logging off ----------------------------------------------------------------------------------
+
+    async def logoff(
+        self, ids: list[str], caller: Caller, *, force: bool = False, reason: str | None = None, dry_run: bool = False
+    ) -> list[Json]:
+        self._must_store()
+        now = self.engine.settle()
+        results: list[Json] = []
+        for ident in ids:
+            session = self.engine.live(ident)
+            if session is None or caller.site not in (None, session.site):
+                results.append(await self._not_live(ident, caller))
+            elif session.status is Status.ACTIVE and not force:
+                results.append(_result(ident, "needs_force", self._would_go(session, now)))
+            elif dry_run:
+                results.append(_result(ident, "would_remove", self._would_go(session, now)))
+            else:
+                gone = self._would_go(session, now)
+                self.engine.roll.remove(session, now, actor=caller.name, cause="operator", reason=reason)
+                results.append(_result(ident, "removed", gone))
+        await self.engine.durable()
+        return results
+
+    async def _not_live(self, ident: str, caller: Caller) -> Json:
+        tomb = self.engine.roll.tombs.get(ident)
+        site = tomb.site if tomb is not None else None
+        if tomb is None:
+            row = await self.engine.store.session(ident)
+            site = row.site if row is not None else None
+        known = site is not None and caller.site in (None, site)
+        return _result(ident, "already_over" if known else "not_found", {})
+
+    def _would_go(self, session: Session, now: int) -> Json:
+        """What the removal of this session frees, keeps for a while, and leaves behind."""
+        hold_until = session.seen_ms + self.engine.roll.policy.lock_delay_ms
+        locks = list((session.locks or {}).values())
+        sticky = [lock for lock in locks if lock.sticky]
+        others = [lock for lock in locks if not lock.sticky]
+        held = others if hold_until > now else []
+        return {
+            "released": [lock.resource for lock in others if lock not in held],
+            "held": [{"resource": lock.resource, "release_at": self._time(hold_until)} for lock in held],
+            "sticky": [lock.resource for lock in sticky],
+            "freed": [item for lock in others for item in _freed(lock)],
+        }
+
+    async def free_lock(self, site: str, company: str, resource: str, caller: Caller, reason: str | None) -> Json:
+        self._must_store()
+        now = self.engine.settle()
+        place = self.engine.roll.companies.get((site, company))
+        if place is None or place.locks is None or caller.site not in (None, site):
+            raise Refused("not_found", f"nothing is locked in company {company} of site {site}")
+        locks = list(book_of(place).held.exact(resource))
+        if not locks:
+            raise Refused("not_found", f"{resource} is not locked in company {company} of site {site}")
+        left = [lock for lock in locks if lock.session.status.final]
+        if not left:
+            raise Refused("in_use", f"{resource} is held by a live session; log that off instead")
+        for lock in left:
+            self.engine.roll.locks.release(lock, now, reason or "freed", caller.name)
+        await self.engine.durable()
+        return {"resource": resource, "released": True}
+
+    # --- cleanup --------------------------------------------------------------------------------------
+
+    async def cleanup(self, caller: Caller) -> Json:
+        now = await self._settled()
+        desk = self.cleanup_desk
+        last = desk.last
+        if last is None:
+            rows = await self.engine.store.passes(1)
+            last = msgspec.json.decode(rows[0].report) if rows and rows[0].finished else None
+        return {
+            "enabled": desk.enabled, "every_s": desk.every_ms / 1000, "next_at": self._time(desk.next_ms),
+            "running": desk.report(desk.current) if desk.current else None, "waiting_for": desk.waits_for(now),
+            "last": last, "holds": self._holds(caller),
+        }  # fmt: skip
+
+    def _holds(self, caller: Caller) -> list[Json]:
+        roll = self.engine.roll
+        return [
+            {
+                "site": hold.key[0], "company": hold.key[1] or None, "client": hold.key[2],
+                "opened": self._time(hold.opened_ms), "until": self._time(hold.until_ms),
+                "sessions": sum(
+                    1
+                    for it in roll.sessions.values()
+                    if it.status is Status.DISCONNECTED and roll.silence.held(it) is hold
+                ),
+            }
+            for hold in roll.silence.holds.values()
+            if caller.site in (None, hold.key[0])
+        ]  # fmt: skip
+
+    async def switch_cleanup(self, enabled: bool, caller: Caller) -> Json:
+        self._must_store()
+        self.cleanup_desk.switch(enabled, caller.name)
+        await self.engine.durable()
+        return await self.cleanup(caller)
+
+    async def run_cleanup(self, caller: Caller, *, dry_run: bool = False) -> Json:
+        now = self.engine.settle()
+        desk = self.cleanup_desk
+        if dry_run:
+            return desk.dry_run(now)
+        self._must_store()
+        running = desk.start(caller.name)
+        desk.tick(now)
+        await self.engine.durable()
+        if not desk.waits_for(now):
+            try:
+                await asyncio.wait_for(running.finished.wait(), PASS_WAIT_S)
+            except TimeoutError:
+                return desk.report(running)
+            await self.engine.durable()
+        return desk.report(running)
+
+    async def confirm(self, site: str, company: str | None, client: str | None, caller: Caller) -> Json:
+        self._must_store()
+        now = self.engine.settle()
+        count = self.engine.roll.silence.confirm(site, company, client, now, caller.name)
+        if not count:
+            raise Refused("not_found", f"nothing is held back for {client or 'any client type'} in {company or site}")
+        await self.engine.durable()
+        return {"confirmed": count}
+
+    async def passes(self, limit: int, caller: Caller) -> list[Json]:
+        await self._settled()
+        reports = [msgspec.json.decode(row.report) for row in await self.engine.store.passes(limit)]
+        if caller.site is not None:
+            for report in reports:
+                report["companies"] = [one for one in report["companies"] if one["site"] == caller.site]
+        return reports
+
+    # --- the rest -------------------------------------------------------------------------------------
+
+    async def changes(self, caller: Caller, last_id: str | None = None) -> AsyncIterator[tuple[str, str, Json]]:
+        backlog: deque[EventRow] = deque(maxlen=SSE_BACKLOG)
+        wake = asyncio.Event()
+        missed = False
+
+        def hear(row: EventRow) -> None:
+            nonlocal missed
+            if caller.site in (None, row.site):
+                missed = missed or len(backlog) == SSE_BACKLOG
+                backlog.append(row)
+                wake.set()
+
+        self.engine.listeners.append(hear)
+        try:
+            if last_id is not None and last_id.isdigit():
+                older = await self.engine.store.events_after(int(last_id), SSE_BACKLOG)
+                known = {row.seq for row in backlog}
+                backlog.extendleft(
+                    row for row in reversed(older) if row.seq not in known and caller.site in (None, row.site)
+                )
+                wake.set()
+            while not self._stopping.is_set():
+                if missed:
+                    missed = False
+                    yield "", "missed", {}
+                while backlog:
+                    row = backlog.popleft()
+                    yield str(row.seq), row.type, self.views.event(row)
+                wake.clear()
+                if not backlog:
+                    await self._either(wake)
+        finally:
+            self.engine.listeners.remove(hear)
+
+    async def _either(self, wake: asyncio.Event) -> None:
+        tasks = [asyncio.ensure_future(wake.wait()), asyncio.ensure_future(self._stopping.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def backup(self, path: str, caller: Caller) -> Json:
+        await self._settled()
+        size = await self._back_up(path)
+        self._note("backup.made", caller, {"path": path, "bytes": size})
+        await self.engine.durable()
+        return {"path": path, "bytes": size}
+
+    async def _back_up(self, path: str) -> int:
+        from pathlib import Path  # noqa: PLC0415
+
+        target = Path(path)
+        if not target.is_absolute() or not target.parent.is_dir():
+            raise Refused("bad_path", f"{path} is not an absolute path in an existing folder of the daemon's machine")
+        await self.engine.store.backup(path)
+        return target.stat().st_size
+
+    async def reload(self, caller: Caller) -> Json:
+        return await self._reload(caller.name)
+
+    def stop(self) -> None:
+        """End every stream."""
+        self._stopping.set()
+
+
+def _limited(query: SessionQuery, caller: Caller) -> SessionQuery:
+    if caller.site is None:
+        return query
+    return replace(query, site=caller.site if query.site in (None, caller.site) else "\0")
+
+
+def _result(ident: str, result: str, gone: Json) -> Json:
+    empty: dict[str, list[Any]] = {"released": [], "held": [], "sticky": [], "freed": []}
+    return {"id": ident, "result": result, **empty, **gone, "followups": []}
+
+
+def _freed(lock: Lock) -> list[Json]:
+    return [
+        {"session": it.session.id, "user": it.session.user, "machine": it.session.machine, "resource": it.resource}
+        for it in blocked_by(lock)
+    ]

@@ -1,0 +1,136 @@
+"""The engine on a real SQLite file: what holds from a message in to an answer out, and over crashes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.bench import BOSS, T0, Bench
+from whosin.operations import SessionQuery
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = await Bench(tmp_path / "whosin.db").start()
+    yield made
+    await made.close()
+
+
+async def test_a_login_is_answered_announced_and_acknowledged_in_that_order_once_it_is_durable(bench: Bench) -> None:
+    packet = await bench.say("a", "login", {"user": "anna", "client": "desktop"}, wait=False)
+    bench.engine.drain()
+    assert bench.wire.log == []  # nothing is out before the commit
+    await bench.settle()
+    (topic, answer), ack, (event_topic, event) = bench.wire.log
+    assert topic == "whosin/v1/down/s1/c1/a/login"
+    assert answer == {"accepted": True, "status": "active", "heartbeat_every_s": 60.0, "timeout_s": 300.0}
+    assert ack == ("ack", packet)
+    assert event_topic == "whosin/v1/events/s1/c1/session.logged_in"
+    assert event["subject"] == "a"
+    assert event["data"]["user"] == "anna"
+
+
+async def test_a_silent_desktop_is_disconnected_at_its_deadline_and_not_a_moment_sooner(bench: Bench) -> None:
+    await bench.login("a")
+    await bench.go(299.999)
+    assert bench.status("a") == "active"
+    await bench.go(0.001)
+    assert bench.status("a") == "disconnected"
+    (event,) = bench.published("session.disconnected")
+    assert event["time"] == "2025-11-24T16:05:00.000Z"
+    assert event["data"]["reason"] == "silence"
+
+
+async def test_a_session_survives_a_crash_and_gets_its_grace(bench: Bench) -> None:
+    await bench.login("a")
+    await bench.go(280)
+    bench.clock.now += 60_000
+    again = await bench.crash()
+    assert again.status("a") == "active"
+    await again.go(89.9)
+    assert again.status("a") == "active"
+    await again.go(65)
+    assert again.status("a") == "disconnected"
+
+
+async def test_a_heartbeat_is_forgiven_by_the_grace_when_the_crash_loses_it(bench: Bench) -> None:
+    await bench.login("a")
+    await bench.go(200)
+    await bench.say("a", "heartbeat", qos=0)
+    await bench.go(1)
+    again = await bench.crash()
+    await again.go(91)
+    await again.say("a", "heartbeat", qos=0)
+    await again.go(200)
+    assert again.status("a") == "active"
+    assert again.published("session.disconnected") == []
+
+
+async def test_an_ended_id_is_never_opened_again_even_after_a_crash(bench: Bench) -> None:
+    await bench.login("a")
+    await bench.say("a", "logout")
+    again = await bench.crash()
+    await again.login("a")
+    assert again.status("a") is None
+    assert again.answers("ended")[0]["status"] == "logged_off"
+
+
+async def test_a_lock_blocks_is_left_by_logoff_and_goes_to_who_waits(bench: Bench) -> None:
+    await bench.login("a", "anna", machine="PC1")
+    await bench.say("a", "lock", {"resource": "sales-order/SO-1"})
+    await bench.go(300)
+    await bench.login("b", "bert", machine="PC2")
+    await bench.say("b", "lock", {"resource": "sales-order/SO-1", "wait_s": 600})
+    refused = bench.answers("lock")[-1]
+    assert refused["granted"] is False
+    assert refused["waiting"] is True
+    assert refused["holder"]["user"] == "anna"
+    assert refused["holder"]["status"] == "disconnected"
+    page = await bench.desk.sessions(SessionQuery(statuses=("disconnected",)), BOSS)
+    assert page.items[0]["blocks"][0]["user"] == "bert"
+    (result,) = await bench.desk.logoff(["a"], BOSS, reason="gone home")
+    assert result["result"] == "removed"
+    assert result["released"] == ["sales-order/SO-1"]
+    assert result["freed"][0]["user"] == "bert"
+    await bench.settle()
+    assert bench.answers("lock")[-1] == {"resource": "sales-order/SO-1", "granted": True, "token": 2}
+
+
+async def test_the_switched_on_cleanup_removes_the_disconnected_of_all_companies(bench: Bench) -> None:
+    await bench.login("a")
+    await bench.login("b", "bert", company="c2")
+    await bench.desk.switch_cleanup(True, BOSS)
+    await bench.go(1799.5, step_s=0.6)
+    assert bench.status("a") == "disconnected"
+    await bench.go(1)
+    assert bench.status("a") is None
+    reports = await bench.desk.passes(5, BOSS)
+    assert [one["removed"] for one in reports[0]["companies"]] == [1, 1]
+
+
+async def test_events_that_could_not_be_published_are_published_after_a_crash(bench: Bench) -> None:
+    bench.wire.ready = False
+    await bench.login("a")
+    assert bench.published() == []
+    again = await bench.crash()
+    assert [event["type"] for event in again.published("session.logged_in")] == ["session.logged_in"]
+
+
+async def test_acknowledgements_keep_the_order_of_receipt(bench: Bench) -> None:
+    await bench.login("a")
+    bench.wire.log.clear()
+    first = await bench.say("new", "login", {"user": "bert", "client": "web"}, wait=False)
+    second = await bench.say("a", "unlock", {"resource": "x"}, wait=False)
+    await bench.settle()
+    assert [it[1] for it in bench.wire.log if it[0] == "ack"] == [first, second]
+
+
+async def test_bad_input_is_counted_acknowledged_and_changes_nothing(bench: Bench) -> None:
+    await bench.say("a", "login", {"user": 7, "client": "desktop"})
+    await bench.say("a", "dance")
+    await bench.say("a", "login", {"user": "x", "client": "web"}, retain=True)
+    assert bench.counts.rejected == {"schema": 1, "unknown_verb": 1, "retained": 1}
+    assert [it[0] for it in bench.wire.log] == ["ack"] * 3
+    assert bench.clock.now == T0
