@@ -76,7 +76,7 @@ class Kind(Protocol):
     def read(self, value: object, base: Path) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Number:
     """Finite; `above` is exclusive, `low` and `high` are inclusive. `whole` refuses fractions."""
 
@@ -141,7 +141,7 @@ def whole(low: int, high: int) -> Number:
     return Number("a whole number", low=low, high=high, whole=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flag:
     allowed: str = "true or false"
 
@@ -159,7 +159,7 @@ class Flag:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Text:
     """Text that matches `pattern` as a whole. With `optional`, empty text means that it is not set."""
 
@@ -182,7 +182,7 @@ class Text:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Choice:
     names: tuple[str, ...]
 
@@ -204,7 +204,7 @@ def choice(*names: str) -> Choice:
     return Choice(names)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Names:
     """A list of texts that each match `pattern`."""
 
@@ -227,7 +227,7 @@ class Names:
         return tuple(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Location:
     """A path; relative ones start from the folder of the settings file. `exists`: a file to be read."""
 
@@ -256,7 +256,7 @@ class Location:
         return path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Listen:
     """host:port, or off (None)."""
 
@@ -276,7 +276,7 @@ class Listen:
         return Address(found[1] or found[2], int(found[3]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BrokerUrl:
     """mqtt:// or mqtts://, a host, perhaps a port; nothing else."""
 
@@ -304,7 +304,7 @@ class BrokerUrl:
         return Broker(url.hostname, port or (8883 if tls else 1883), tls)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoreUrl:
     """sqlite:///file, relative to the data folder, or sqlite:////absolute/file."""
 
@@ -331,7 +331,7 @@ class StoreUrl:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NotYet:
     """A setting of a part that is not built: only its default, since a switch that does nothing is worse."""
 

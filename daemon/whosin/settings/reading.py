@@ -197,18 +197,17 @@ def _unknown_key(prefix: str, name: str, known: Iterable[str]) -> str:
 
 
 def _unknown_variable(draft: Draft, variable: str) -> str:
-    names = [
-        f"{PREFIX}{section}__{name}".upper() for section, shape in SECTIONS.items() for name in keys(shape)
-    ]
     types = {**TYPE_DEFAULTS, **draft.types}
-    known = [name for name in names if _TYPES.upper() not in name]
-    known += [f"{PREFIX}{_TYPES}__{kind}__{name}".upper() for kind in types for name in keys(ClientType)]
-    near = _near(variable.upper(), [*known, *sorted(OTHER_VARIABLES)])
+    known = [name.removeprefix(PREFIX) for name in sorted(OTHER_VARIABLES)]
+    for section, shape in SECTIONS.items():
+        owners = [f"{section}__{name}" for name in types] if section == _TYPES else [section]
+        known += [f"{owner}__{name}".upper() for owner in owners for name in keys(shape)]
+    near = [PREFIX + found for found in _near(variable.upper().removeprefix(PREFIX), known)]
     return f"{_bare(variable)}: there is no such setting; expected {PREFIX}SECTION__KEY{_meant(near)}"
 
 
 def _near(name: str, known: Iterable[str]) -> list[str]:
-    return get_close_matches(name.lower() if name.lower() in known else name[:100], list(known), 1, 0.6)
+    return get_close_matches(name[:100], list(known), 1, 0.6)
 
 
 def _meant(near: list[str]) -> str:

@@ -52,7 +52,7 @@ def key(default: object, kind: Kind, about: str, effect: Effect = "restart", der
     return field(default=default, metadata=meta)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Daemon:
     """The daemon itself."""
 
@@ -65,7 +65,7 @@ class Daemon:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mqtt:
     """How clients are heard: the door that the daemon itself opens, the link to a broker, or both."""
 
@@ -104,7 +104,7 @@ class Mqtt:
     client_id: str = key("", _ID, "Its MQTT client id at the broker.", derived="whosin- and daemon.name")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClientType:
     """How patient the daemon is with one kind of program.
 
@@ -147,7 +147,7 @@ TYPE_DEFAULTS = {
 """The types that are always there."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Cleanup:
     """The periodic removal of all disconnected logins in all companies."""
 
@@ -173,7 +173,7 @@ class Cleanup:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Watch:
     """How silence is judged."""
 
@@ -186,7 +186,7 @@ class Watch:
     tick_s: float = key(0.25, seconds_between(0.01, 1), "How often due deadlines are looked at.", "live")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MassSilence:
     """When so many fall silent at once that the trouble is not theirs, and the cleanup holds them back."""
 
@@ -198,7 +198,7 @@ class MassSilence:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Locks:
     """Locks of sessions that ended."""
 
@@ -210,7 +210,7 @@ class Locks:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """What strangers can make the daemon hold, and do."""
 
@@ -229,21 +229,21 @@ class Limits:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seats:
     """Limits for users at once. Not available in this version."""
 
     mode: str = key("off", NotYet(choice("off", "warn", "enforce"), "off"), "Only off in this version.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Directory:
     """The list of users who may log in. Not available in this version."""
 
     enabled: bool = key(False, NotYet(Flag(), False), "Only false in this version.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SharedAccount:
     """Accounts that several people use. Not available in this version."""
 
@@ -252,7 +252,7 @@ class SharedAccount:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Alerts:
     """Messages to people. Not available in this version."""
 
@@ -261,14 +261,14 @@ class Alerts:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Guidance:
     """What to do before and after a removal. Not available in this version."""
 
     file: Path | None = key(None, NotYet(Location("a path"), None), "Only unset in this version.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Store:
     """Where nothing is lost."""
 
@@ -286,7 +286,7 @@ class Store:
     history_days: int = key(400, whole(1, 36_500), "How long history and ended sessions are kept.", "live")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Http:
     """The page and the API."""
 
@@ -305,7 +305,7 @@ class Http:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Log:
     """What the daemon writes about itself."""
 
