@@ -24,7 +24,7 @@ from whosin.engine.desk import Desk
 from whosin.engine.engine import Engine, Pace
 from whosin.errors import Refused, SettingsError, StoreError, StoreRefused
 from whosin.model import Event
-from whosin.mqtt.door import Door
+from whosin.mqtt.door import Door, DoorLimits
 from whosin.mqtt.link import Link
 from whosin.observe.counts import Counts
 from whosin.observe.journal import BadInputLog, Journal
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 PRUNE_EVERY_S = 60.0
 PRUNE_STEP = 500
 DAY_MS = 86_400_000
+SIGNED_IN_RATE = 1_000  # messages a second of one connection at the door
+UNLIMITED_RATE = 10_000_000  # on loopback without sign-in: programs of one's own
 
 log = structlog.get_logger("whosin.app")
 
@@ -128,7 +130,10 @@ class App:
         await self.engine.durable()
         await self._serve_http()
         if self._door is not None:
-            await self._door.start(self.engine)
+            try:
+                await self._door.start(self.engine)
+            except OSError as error:
+                raise OSError(error.errno, f"mqtt.listen {self.settings.mqtt.listen}: {_in_words(error)}") from error
         self._say_where()
         if self._link is not None:
             await self._link.start(self.engine)
@@ -158,7 +163,23 @@ class App:
         return transports
 
     def _make_door(self) -> Door:
-        raise NotImplementedError
+        mqtt, limits = self.settings.mqtt, self.settings.limits
+        tls = None
+        if mqtt.listen_tls_cert is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(mqtt.listen_tls_cert, mqtt.listen_tls_key)
+        signed_in = self.settings.sign_in
+        rate = limits.messages_per_s or (SIGNED_IN_RATE if signed_in else UNLIMITED_RATE)
+        door = Door(
+            str(mqtt.listen), clock=self.clock, name=self.settings.daemon.name, tls=tls,
+            authenticate=self.desk.sign_in if signed_in else None,
+            limits=DoorLimits(
+                connections=limits.connections, client_rate=rate, client_burst=2 * rate,
+                gateway_rate=max(rate, 5_000), gateway_burst=2 * max(rate, 5_000),
+            ),
+        )  # fmt: skip
+        self.desk.on_removed_account = door.dismiss
+        return door
 
     async def _serve_http(self) -> None:
         http = self.settings.http

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 
 from whosin.engine.engine import Engine
 from whosin.errors import Refused
@@ -21,8 +22,9 @@ _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}\Z")
 _NOBODY = hashlib.sha256(b"nobody").digest()
 
 
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+def _hash(secret: str | bytes) -> bytes:
+    raw = secret if isinstance(secret, bytes) else secret.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(raw).digest()
 
 
 class Access:
@@ -33,6 +35,7 @@ class Access:
         self._tokens: dict[str, TokenRow] = {}
         self._by_hash: dict[bytes, TokenRow] = {}
         self._accounts: dict[str, AccountRow] = {}
+        self.on_removed_account: Callable[[str], object] = lambda _name: None
 
     def restore(self, loaded: Loaded) -> None:
         self._tokens = {row.name: row for row in loaded.tokens}
@@ -102,7 +105,7 @@ class Access:
 
     # --- MQTT accounts --------------------------------------------------------------------------------
 
-    def sign_in(self, name: str, password: str) -> Account | None:
+    def sign_in(self, name: str, password: bytes) -> Account | None:
         """An MQTT client's account, or None. Takes the same time for a wrong name and a wrong password."""
         row = self._accounts.get(name)
         right = hmac.compare_digest(_hash(password), row.secret_hash if row is not None else _NOBODY)
@@ -141,6 +144,7 @@ class Access:
             raise Refused("not_found", f"there is no account named {name}")
         del self._accounts[name]
         self.engine.committer.open.changes.accounts[name] = None
+        self.on_removed_account(name)
         self._note("account.removed", caller, {"name": name})
         await self.engine.durable()
 

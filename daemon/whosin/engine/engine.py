@@ -128,6 +128,9 @@ class Engine:
         self._prove(source, at_ms)
         self._inbox.append((source, at_ms, peer, messages))
         self._depth += len(messages)
+        self._drain_soon()
+
+    def _drain_soon(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             (self._soon or asyncio.get_running_loop().call_soon)(self.drain)
@@ -135,6 +138,8 @@ class Engine:
     def proof(self, source: str, at_ms: int) -> None:
         self._alive(at_ms)
         self._prove(source, at_ms)
+        if self.roll.watches[source].deadlines.next_ms <= at_ms:
+            self._drain_soon()  # what it proves silent need not wait for the next tick
 
     def _prove(self, source: str, at_ms: int) -> None:
         sight = self.roll.watches[source].sight
@@ -275,13 +280,14 @@ class Engine:
     # --- messages -------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Take all that has arrived through the rules."""
+        """Take all that has arrived through the rules, each after what fell due before it."""
         self._scheduled = False
         while self._inbox:
             source, at_ms, peer, messages = self._inbox.popleft()
             self._depth -= len(messages)
             self.roll.expire(at_ms, CHUNK)
             self._take(source, at_ms, peer, messages)
+        self.roll.expire(self._pulse_ms, CHUNK)
         self.collect()
         if self._waiting_for_room and not self.full:
             calls, self._waiting_for_room = self._waiting_for_room, []

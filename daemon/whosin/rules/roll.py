@@ -298,8 +298,8 @@ class Roll:
         payload = {
             "accepted": True,
             "status": session.status.value,
-            "heartbeat_every_s": kind.heartbeat_every_ms / 1000,
-            "timeout_s": kind.timeout_ms / 1000,
+            "heartbeat_every_s": _seconds(kind.heartbeat_every_ms),
+            "timeout_s": _seconds(kind.timeout_ms),
         }
         self.out.answer(session, "login", payload)
 
@@ -523,6 +523,11 @@ def _person(session: Session) -> Person | None:
     if session.machine is None or session.os_session is None:
         return None
     return session.company, session.user, session.machine, session.os_session, session.client
+
+
+def _seconds(ms: int) -> float:
+    """Whole seconds stay whole."""
+    return ms // 1000 if ms % 1000 == 0 else ms / 1000
 
 
 def _named(locks: Iterable[Lock]) -> list[str]:
