@@ -1,0 +1,369 @@
+"""The door: an MQTT endpoint inside the daemon, for Whosin's topics only. Not a broker.
+
+Owns the listening socket, the connections and their sessions, wills, and who hears what goes out. Must not
+know the domain: what a topic's verb or a payload means is the engine's matter. Implements `ports.Transport`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from whosin.errors import SettingsError
+from whosin.mqtt.codec import Publish, Reason
+from whosin.mqtt.door.access import ROOT
+from whosin.mqtt.door.connection import INTAKE, Connection
+from whosin.mqtt.door.filters import AS_PUBLISHED, QOS, FilterTree
+from whosin.mqtt.door.limits import DoorLimits
+from whosin.mqtt.door.session import Queued
+from whosin.mqtt.door.wheel import Timer, Wheel
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from whosin.model import Account
+    from whosin.mqtt.codec import Will
+    from whosin.mqtt.door.session import Key, Session
+    from whosin.ports import Clock, Intake, Peer
+
+TICK_S: Final = 0.2
+STALL_MS: Final = 2_000
+"""A tick later than this means that we did not run (suspended, stopped): no peer is blamed for that time."""
+
+STOP_S: Final = 2
+_PROOF_TICKS: Final = 5
+
+
+class Door:
+    """`authenticate` None switches sign-in off, which only a loopback address allows.
+
+    `listen` is `host:port`, `[address]:port` for IPv6; port 0 takes a free one, `port` then tells which.
+    """
+
+    source = "door"
+
+    def __init__(
+        self,
+        listen: str,
+        *,
+        clock: Clock,
+        name: str,
+        authenticate: Callable[[str, bytes], Account | None] | None = None,
+        tls: ssl.SSLContext | None = None,
+        limits: DoorLimits | None = None,
+    ) -> None:
+        self.host, self.port = _address(listen, signed_in=authenticate is not None)
+        self.clock = clock
+        self.authenticate = authenticate
+        self.limits = limits or DoorLimits()
+        self.status_topic = f"{ROOT}daemon/{name}"
+        self.status = b"online"
+        self.heard_by: FilterTree[Session] = FilterTree()
+        self.counts: Counter[str] = Counter()
+        self.holding = False
+        self._tls = tls
+        self._ticked_ms = clock.now_ms()
+        self._stalled_ms = 0
+        self.wheel = Wheel(self._ticked_ms)
+        self._sessions: dict[Key, Session] = {}
+        self._waiting: dict[Key, Session] = {}  # without a connection, the oldest first
+        self._wills: dict[Key, tuple[Peer, Will]] = {}
+        self._connections: set[Connection] = set()
+        self._leaving: set[Connection] = set()
+        self._dirty: list[Connection] = []
+        self._intake: Intake | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: asyncio.Server | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._ticks = 0
+        self._proving = False
+        self._everyone_left: asyncio.Event | None = None
+
+    # --- ports.Transport
+
+    @property
+    def ready(self) -> bool:
+        return self._server is not None
+
+    async def start(self, intake: Intake) -> None:
+        """Listen. An address in use or not ours raises OSError."""
+        self.begin(intake)
+        assert self._loop is not None
+        self._server = await self._loop.create_server(
+            lambda: Connection(self), self.host, self.port, ssl=self._tls, backlog=1024,
+            ssl_handshake_timeout=None if self._tls is None else self.limits.connect_ms / 1000,
+        )  # fmt: skip
+        self.port = self._server.sockets[0].getsockname()[1]
+        intake.sighted(self.source, self.clock.now_ms())
+        self._ticker = self._loop.call_later(TICK_S, self._tick)
+
+    def begin(self, intake: Intake) -> None:
+        """Everything of `start` but the socket and the ticking."""
+        self._loop = asyncio.get_running_loop()
+        self._intake = intake
+        self._ticked_ms = self.clock.now_ms()
+
+    def answer(self, topic: str, payload: bytes) -> None:
+        self._fan_out(topic, payload)
+
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None]) -> None:
+        self._fan_out(topic, payload)
+        done()
+
+    def prove(self) -> None:
+        """Two turns of the loop: in the first every socket that had data is read, the second says so."""
+        if self._proving or self._loop is None or self.holding:
+            return
+        self._proving = True
+        at_ms = self.clock.now_ms()
+        loop = self._loop
+        loop.call_soon(loop.call_soon, self._proven, at_ms)
+
+    def _proven(self, at_ms: int) -> None:
+        self._proving = False
+        if self._intake is not None and not self.holding:
+            self._intake.proof(self.source, at_ms)
+
+    async def stop(self) -> None:
+        """Say offline and goodbye, give the last bytes two seconds, close. No will is published."""
+        if self._intake is None:
+            return
+        intake, self._intake = self._intake, None
+        self._wills.clear()
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        intake.blinded(self.source)
+        self.status = b"offline"
+        self._fan_out(self.status_topic, self.status, retain=True)
+        for connection in list(self._connections):
+            connection.end(Reason.SERVER_SHUTTING_DOWN, "stop", willing=False)
+        if self._leaving:
+            self._everyone_left = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._everyone_left.wait(), STOP_S)
+        for connection in list(self._leaving):
+            connection.abort()
+
+    # --- more for whoever runs it
+
+    def dismiss(self, account: str) -> int:
+        """The account is gone: close its connections and forget its sessions. How many connections."""
+        found = [one for one in self._connections if one.account is not None and one.account.name == account]
+        for connection in found:
+            connection.end(Reason.ADMINISTRATIVE_ACTION, "dismissed")
+        for key in [key for key in self._sessions if key[0] == account]:
+            self.forget(self._sessions[key])
+        return len(found)
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    @property
+    def sessions(self) -> int:
+        """With and without a connection."""
+        return len(self._sessions)
+
+    # --- time
+
+    def awake_ms(self, now_ms: int | None = None) -> int:
+        """The clock without the times that we did not run; what peers' patience is measured in."""
+        return (self.clock.now_ms() if now_ms is None else now_ms) - self._stalled_ms
+
+    def tick(self) -> None:
+        """Look at the clock: keep-alives, time-outs, wills, expiries. Called every `TICK_S`."""
+        now_ms = self.clock.now_ms()
+        late_ms = now_ms - self._ticked_ms - round(TICK_S * 1000)
+        self._ticked_ms = now_ms
+        if late_ms > STALL_MS:
+            self._stalled_ms += late_ms
+        self.wheel.turn(self.awake_ms(now_ms))
+        self._ticks += 1
+        if self._ticks % _PROOF_TICKS == 0:
+            self.prove()
+
+    def _tick(self) -> None:
+        if self._loop is not None and self._intake is not None:
+            self._ticker = self._loop.call_later(TICK_S, self._tick)
+            self.tick()
+
+    # --- for connections
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more."""
+        if self._intake is None:
+            return False
+        if len(self._connections) >= self.limits.connections:
+            self.count("refused_connections")
+            return False
+        pending = len(self._connections) - (len(self._sessions) - len(self._waiting))
+        if pending >= self.limits.pending:
+            self.count("refused_pending")
+            return False
+        self._connections.add(connection)
+        return True
+
+    def deliver(self, peer: Peer, at_ms: int, messages: Sequence[Publish]) -> None:
+        intake = self._intake
+        if intake is None:
+            return
+        intake.deliver(self.source, at_ms, peer, messages)
+        if intake.full and not self.holding:
+            self.holding = True
+            self.count("paused_for_inbox")
+            for connection in self._connections:
+                connection.pause(INTAKE)
+            intake.when_free(self._release)
+
+    def _release(self) -> None:
+        self.holding = False
+        for connection in list(self._connections):
+            connection.resume(INTAKE)
+
+    def rejected(self, reason: str, sample: bytes) -> None:
+        if self._intake is not None:
+            self._intake.rejected(reason, sample)
+
+    def count(self, what: str) -> None:
+        self.counts[what] += 1
+
+    def soon(self, connection: Connection) -> None:
+        """Flush this connection at the end of this turn of the loop."""
+        if not self._dirty and self._loop is not None:
+            self._loop.call_soon(self.flush)
+        self._dirty.append(connection)
+
+    def flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            connection.flush()
+
+    # --- sessions
+
+    def take_over(self, key: Key, *, forget: bool) -> Session | None:
+        """The session of this client, free of its old connection; None if there is none or it is unwanted."""
+        session = self._sessions.get(key)
+        if session is None:
+            return None
+        old = session.connection
+        self._wills.pop(key, None)  # the client is back: no will (section 3.1.3.2.2)
+        if old is not None:
+            expiry_ms = session.expiry_ms
+            old.end(Reason.SESSION_TAKEN_OVER, "taken_over", willing=False)
+            if not expiry_ms or key not in self._sessions:
+                return None
+        if forget:
+            self.forget(session)
+            return None
+        self._waiting.pop(key, None)
+        self._disarm(session)
+        return session
+
+    def remember(self, session: Session) -> None:
+        self._sessions[session.key] = session
+
+    def forget(self, session: Session) -> None:
+        """End of the session; a will that waited is due now (section 3.1.3.2.2)."""
+        if self._sessions.get(session.key) is not session:
+            return
+        del self._sessions[session.key]
+        self._waiting.pop(session.key, None)
+        self._disarm(session)
+        for pattern in session.filters:
+            self.heard_by.remove(pattern, session)
+        self._publish_will(session.key)
+
+    def _disarm(self, session: Session) -> None:
+        for timer in (session.timer, session.will_timer):
+            if timer is not None:
+                self.wheel.cancel(timer)
+
+    def gone(self, connection: Connection, *, willing: bool) -> None:
+        """The connection ended; its session waits for the client, or ends too."""
+        self._connections.discard(connection)
+        self._leaving.add(connection)
+        session = connection.session
+        if session is None or session.connection is not connection:
+            return
+        session.connection = None
+        self._waiting[session.key] = session
+        delay_ms = 0
+        if willing and connection.will is not None and self._intake is not None:
+            self._wills[session.key] = connection, connection.will
+            delay_ms = (connection.will.properties.will_delay_interval or 0) * 1000
+        if not session.expiry_ms:
+            self.forget(session)
+            return
+        self._wait(session, delay_ms)
+        if len(self._waiting) > self.limits.sessions:
+            self.count("evicted_sessions")
+            self.forget(next(iter(self._waiting.values())))
+
+    def _wait(self, session: Session, will_delay_ms: int) -> None:
+        now_ms = self.awake_ms()
+        if session.timer is None:
+            session.timer = Timer(lambda: self.forget(session))
+            session.will_timer = Timer(lambda: self._publish_will(session.key))
+        self.wheel.arm(session.timer, now_ms + session.expiry_ms)
+        if not will_delay_ms:
+            self._publish_will(session.key)
+        elif session.will_timer is not None:
+            self.wheel.arm(session.will_timer, now_ms + will_delay_ms)
+
+    def _publish_will(self, key: Key) -> None:
+        found = self._wills.pop(key, None)
+        if found is not None:
+            peer, will = found
+            message = Publish(will.topic, will.payload, min(will.qos, 1), will.retain)
+            self.deliver(peer, self.clock.now_ms(), [message])
+
+    def left(self, connection: Connection) -> None:
+        """Its last byte has left, or never will."""
+        self._connections.discard(connection)
+        self._leaving.discard(connection)
+        if not self._leaving and self._everyone_left is not None:
+            self._everyone_left.set()
+
+    # --- what goes out
+
+    def _fan_out(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        raw = topic.encode()
+        for session, options in self.heard_by.match(topic).items():
+            kept = retain and bool(options & AS_PUBLISHED)
+            if options & QOS:
+                self._give(session, Queued(raw, payload, kept, 0))
+            elif session.connection is not None:
+                session.connection.send_lossy(raw, payload, retain=kept)
+
+    def _give(self, session: Session, message: Queued) -> None:
+        """Queue it; a session that cannot hold it ends, so that its client notices the gap."""
+        if session.hold(message):
+            if session.connection is not None:
+                session.connection.pump()
+            return
+        self.count("overflowed_sessions")
+        if session.connection is not None:
+            session.connection.end(Reason.QUOTA_EXCEEDED, "slow")
+        self.forget(session)
+
+
+def _address(listen: str, *, signed_in: bool) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 0xFFFF:
+        raise SettingsError([f"mqtt.listen is {listen!r}; expected host:port, for example 127.0.0.1:1883"])
+    loopback = host == "localhost"
+    with contextlib.suppress(ValueError):
+        loopback = ipaddress.ip_address(host).is_loopback
+    if not loopback and not signed_in:
+        raise SettingsError(
+            [f"mqtt.listen is {listen!r} with sign-in off; without sign-in only loopback is allowed"]
+        )
+    return host, int(port)

@@ -1,0 +1,52 @@
+"""How much strangers can make the door hold, in one place.
+
+Owns the bounds and their defaults; must not know who enforces them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """Times are milliseconds, sizes bytes; rates are messages a second over bursts of that many."""
+
+    connections: int = 10_000
+    pending: int = 1_000
+    """Connections that have not sent CONNECT yet."""
+    connect_ms: int = 10_000
+    """From the connection to its CONNECT."""
+    packet: int = 16 * 1024
+    """Largest packet of a client: twice the largest payload that means something, so that a payload a
+    little too large is counted as such and costs nobody the connection."""
+    batch_packet: int = 260 * 1024
+    """Largest packet of those who may send batches."""
+    will: int = 8 * 1024
+    client_id: int = 128
+    """Characters."""
+    filters: int = 64
+    """Subscriptions of one session."""
+    receive_maximum: int = 1_000
+    """QoS 1 messages of one connection that wait for their acknowledgement."""
+    in_flight: int = 100
+    """QoS 1 messages to one connection that it has not acknowledged; its own limit counts if lower."""
+    queue: int = 1_000
+    queue_bytes: int = 256 * 1024
+    """What is kept for one session, unacknowledged messages included."""
+    observer_queue: int = 20_000
+    observer_queue_bytes: int = 16 * 1024 * 1024
+    write_soft: int = 32 * 1024
+    """Bytes written and not yet taken by the peer, above which answers wait in the session's queue."""
+    write_hard: int = 256 * 1024
+    """The same, above which the peer is too slow to stay."""
+    session_expiry_ms: int = 3_600_000
+    """Longest life of a session without its connection."""
+    sessions: int = 5_000
+    """Sessions without a connection."""
+    client_rate: int = 50
+    client_burst: int = 200
+    gateway_rate: int = 5_000
+    gateway_burst: int = 10_000
+    linger_ms: int = 5_000
+    """How long a closed connection may take to fetch its last bytes."""

@@ -1,0 +1,88 @@
+"""What of a client outlives its connection: subscriptions, and QoS 1 messages not yet acknowledged.
+
+Owns the queue and its bounds. Must not know the network, time or what is in a message.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from whosin.mqtt.door.connection import Connection
+    from whosin.mqtt.door.wheel import Timer
+
+Key: TypeAlias = tuple[str | None, str]
+"""Account and client id: one account's client id is no business of another's."""
+
+_OVERHEAD = 100  # bytes a queued message takes besides its own
+
+
+class Queued(NamedTuple):
+    topic: bytes
+    payload: bytes
+    retain: bool
+    packet_id: int  # 0 until it was sent for the first time
+
+    @property
+    def size(self) -> int:
+        return len(self.topic) + len(self.payload) + _OVERHEAD
+
+
+class Session:
+    """`connection` is None while it waits for its client; `timer` then tells when it has waited enough."""
+
+    __slots__ = (
+        "_last_id", "bytes", "connection", "expiry_ms", "filters", "in_flight", "key", "most", "most_bytes",
+        "queue", "timer", "will_timer",
+    )  # fmt: skip
+
+    def __init__(self, key: Key, most: int, most_bytes: int) -> None:
+        self.key = key
+        self.most = most
+        self.most_bytes = most_bytes
+        self.connection: Connection | None = None
+        self.expiry_ms = 0
+        self.filters: dict[str, int] = {}
+        self.queue: deque[Queued] = deque()
+        self.in_flight: dict[int, Queued] = {}
+        self.bytes = 0
+        self.timer: Timer | None = None
+        self.will_timer: Timer | None = None
+        self._last_id = 0
+
+    def hold(self, message: Queued) -> bool:
+        """Keep a message until it is acknowledged. False: there is no room."""
+        size = message.size
+        if len(self.queue) + len(self.in_flight) >= self.most or self.bytes + size > self.most_bytes:
+            return False
+        self.queue.append(message)
+        self.bytes += size
+        return True
+
+    def send_next(self) -> tuple[Queued, bool]:
+        """The next message, now in flight with its packet identifier; True if it was sent before."""
+        message = self.queue.popleft()
+        again = message.packet_id != 0
+        if not again:
+            message = message._replace(packet_id=self._free_id())
+        self.in_flight[message.packet_id] = message
+        return message, again
+
+    def acknowledged(self, packet_id: int) -> bool:
+        message = self.in_flight.pop(packet_id, None)
+        if message is None:
+            return False
+        self.bytes -= message.size
+        return True
+
+    def rewind(self) -> None:
+        """A new connection: what was not acknowledged is to be sent again, first and in order."""
+        self.queue.extendleft(reversed(self.in_flight.values()))
+        self.in_flight.clear()
+
+    def _free_id(self) -> int:
+        while True:
+            self._last_id = self._last_id % 0xFFFF + 1
+            if self._last_id not in self.in_flight:
+                return self._last_id
