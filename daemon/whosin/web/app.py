@@ -61,5 +61,5 @@ def create_app(
     return app
 
 
-def guarded_by(app: ASGIApp, hosts: Hosts, most_at_once: int) -> ASGIApp:
-    return Gate(app, hosts, most_at_once, frozenset({f"{BASE}/events"}))
+def guarded_by(app: ASGIApp, hosts: Hosts, most_at_once: int, head_bytes: int) -> ASGIApp:
+    return Gate(app, hosts, most_at_once, head_bytes, frozenset({f"{BASE}/events"}))

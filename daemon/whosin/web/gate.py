@@ -26,12 +26,17 @@ _HEADERS = {
 
 
 class Gate:
-    """`most_at_once` counts requests that are being answered; event streams have a limit of their own."""
+    """`most_at_once` counts requests that are being answered, but for the paths `unbounded`: event streams
+    have a limit of their own. `head_bytes` bounds a head that came in one piece, which the parser lets pass.
+    """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, most_at_once: int, unbounded: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Hosts, most_at_once: int, head_bytes: int, unbounded: frozenset[str]
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._most = most_at_once
+        self._head_bytes = head_bytes
         self._unbounded = _ALWAYS | unbounded
         self._at_once = 0
 
@@ -56,6 +61,9 @@ class Gate:
             self._at_once -= counts
 
     def _refusal(self, scope: Scope) -> Problem | None:
+        head = sum(len(name) + len(value) for name, value in scope["headers"])
+        if head + len(scope["raw_path"]) + len(scope["query_string"]) > self._head_bytes:
+            return Problem(431, "head", f"The request's head is larger than {self._head_bytes} bytes.")
         hosts = HTTPConnection(scope).headers.getlist("host")
         if len(hosts) != 1:
             return Problem(400, "host", "Exactly one Host header is needed.")

@@ -84,7 +84,7 @@ def _roles(app: FastAPI) -> dict[tuple[str, str], str]:
     roles: dict[tuple[str, str], str] = {}
     for route in app.state.routes:
         if isinstance(route, GuardedRoute):
-            roles.update(((method.lower(), route.path), route.role) for method in route.methods or ())
+            roles.update(((method.lower(), route.path_format), route.role) for method in route.methods or ())
     return roles
 
 

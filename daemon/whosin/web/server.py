@@ -69,9 +69,8 @@ class HttpServer:
         self._context: ssl.SSLContext | None = None
         self._streams = Streams(self._bounds.streams, self._bounds.keep_alive_s)
         app = create_app(operations, metrics, self._streams, now_ms=now_ms, open_on_loopback=loopback)
-        self._config = _config(
-            guarded_by(app, Hosts(allowed_hosts), self._bounds.requests_at_once), self._bounds
-        )
+        gate = guarded_by(app, Hosts(allowed_hosts), self._bounds.requests_at_once, self._bounds.head_bytes)
+        self._config = _config(gate, self._bounds)
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
@@ -175,6 +174,14 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Let the time for receiving run exactly while a request is incomplete."""
         if self._awaits_more():
             if self._receiving is None:
                 self._receiving = self.loop.call_later(self._bounds.receive_s, self.transport.abort)

@@ -64,12 +64,10 @@ class Streams:
 class EventStream(Response):
     """One listener. A feeding task fills a bounded buffer; whatever is there goes out in one write."""
 
-    media_type = "text/event-stream"
-
     def __init__(
         self, changes: Changes, allowed: Callable[[], bool], keep_alive_s: float, streams: Streams
     ) -> None:
-        super().__init__(headers={"X-Accel-Buffering": "no"})
+        super().__init__(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._changes = changes
         self._allowed = allowed

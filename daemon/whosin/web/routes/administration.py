@@ -42,7 +42,7 @@ async def create_token(body: NewToken, engine: Engine, who: Who) -> Response:
     return answer(await engine.create_token(body.name, body.role, body.site, who), 201)
 
 
-@administer.delete("/tokens/{name}", status_code=204, response_class=Response, summary="Revoke a token")
+@administer.delete("/tokens/{name:path}", status_code=204, response_class=Response, summary="Revoke a token")
 async def revoke_token(name: Name, engine: Engine, who: Who) -> Response:
     """At once, for open event streams too."""
     await engine.revoke_token(name, who)
@@ -60,7 +60,9 @@ async def add_account(body: NewAccount, engine: Engine, who: Who) -> Response:
     return answer(await engine.add_account(body.name, body.role, body.site, body.user, who), 201)
 
 
-@administer.delete("/clients/{name}", status_code=204, response_class=Response, summary="Remove an account")
+@administer.delete(
+    "/clients/{name:path}", status_code=204, response_class=Response, summary="Remove an account"
+)
 async def remove_account(name: Name, engine: Engine, who: Who) -> Response:
     await engine.remove_account(name, who)
     return Response(status_code=204)
