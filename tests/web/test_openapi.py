@@ -8,6 +8,8 @@ import pytest
 
 from tests.web.conftest import asking
 from tests.web.test_permissions import ROUTES
+from whosin.web import schemas
+from whosin.web.examples import EXAMPLES
 from whosin.web.guard import BASE
 
 if TYPE_CHECKING:
@@ -87,6 +89,17 @@ def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
 def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
     validator = pytest.importorskip("openapi_spec_validator")
     validator.validate(document)
+
+
+def test_every_command_and_every_answer_has_an_example_that_is_one(document: dict[str, Any]) -> None:
+    given = set()
+    for operation in operations_in(document).values():
+        for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+            given |= references({name: item["schema"] for name, item in part.get("content", {}).items()})
+    assert {name.rpartition("/")[2] for name in given} == set(EXAMPLES)
+    for name, example in EXAMPLES.items():
+        assert document["components"]["schemas"][name]["examples"] == [example]
+        getattr(schemas, name).model_validate(example, extra="forbid")
 
 
 async def test_it_is_the_same_each_time(ask: httpx.AsyncClient) -> None:

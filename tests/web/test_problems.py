@@ -173,6 +173,34 @@ async def test_json_with_a_charset_is_json(ask: httpx.AsyncClient, operations: F
     assert response.json()["dry_run"] is True
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("POST", "cleanup/run?dry_run=true", "JSON body"),
+        ("POST", "reload?x", "JSON body"),
+        ("DELETE", "tokens/x?dry_run=true", "JSON body"),
+        ("GET", "sessions?status=active&status=removed", '"status" is given twice'),
+    ],
+)
+async def test_nothing_in_the_query_is_silently_ignored(
+    ask: httpx.AsyncClient, operations: FakeOperations, method: str, path: str, words: str
+) -> None:
+    found = problem(await ask.request(method, f"{BASE}/{path}", json={} if method == "POST" else None))
+    assert found["status"] == 400
+    assert words in found["detail"]
+    assert operations.asked == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "reload"), ("DELETE", "tokens/x")])
+async def test_a_body_where_none_is_taken_is_refused(
+    ask: httpx.AsyncClient, operations: FakeOperations, method: str, path: str
+) -> None:
+    found = problem(await ask.request(method, f"{BASE}/{path}", json={"dry_run": True}))
+    assert (found["status"], found["code"]) == (400, "no_body")
+    assert operations.asked == []
+    assert (await ask.request(method, f"{BASE}/{path}", json={})).status_code in {200, 204}
+
+
 async def test_a_stranger_learns_nothing_of_his_body(server: HttpServer) -> None:
     async with asking(server) as client:
         assert (await client.post(f"{BASE}/sessions/logoff", content=b"{")).status_code == 401

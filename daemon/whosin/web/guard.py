@@ -1,7 +1,8 @@
-"""What every API route goes through, in this order: the token, the role, the body's size and shape.
+"""What every API route goes through, in this order: token, role, query, the body's size and shape.
 
 A stranger's body is never read. Bodies are read here rather than by the framework, so that they are bounded,
-and so that a body with the same name twice cannot mean two things. Knows no route.
+and so that a body with the same name twice cannot mean two things. Nothing that is given is silently
+ignored: a `dry_run` in the wrong place must not become the real thing. Knows no route.
 """
 
 import json
@@ -86,6 +87,16 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
 
 
+def _check_query(request: Request) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    if names and request.method in _WITH_BODY:
+        detail = f'"{names[0]}" stands in the query; a command takes everything in its JSON body.'
+        raise Problem(400, "no_query", detail)
+    twice = [name for name in names if names.count(name) > 1][:1]
+    if twice:
+        raise Problem(400, "twice", f'"{twice[0]}" is given twice in the query.')
+
+
 class GuardedRoute(APIRoute):
     """A route for callers with at least `role`."""
 
@@ -94,13 +105,17 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
         role = self.role
+        takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
             request.state.caller = request.app.state.gatekeeper.admit(request, role)
+            _check_query(request)
             if request.method not in _WITH_BODY:
                 return await handle(request)
             bounded = BoundedRequest(request.scope, request.receive)
             await bounded.load()
+            if not takes_body and await bounded.json() not in (None, {}):
+                raise Problem(400, "no_body", "Nothing can be given here; the body must be empty.")
             return await handle(bounded)
 
         return guarded

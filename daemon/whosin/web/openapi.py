@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
+from whosin.web.examples import EXAMPLES
 from whosin.web.guard import BASE, GuardedRoute
 from whosin.web.problems import MEDIA_TYPE
 
@@ -73,6 +74,8 @@ def describe(app: FastAPI) -> Json:
     schemas = components["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
     roles = _roles(app)
     for path, operations in found["paths"].items():
         for method, operation in operations.items():

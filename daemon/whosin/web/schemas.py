@@ -120,10 +120,6 @@ class Command(BaseModel):
 
 
 class LogOff(Command):
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"ids": ["7d1c0a9e"], "reason": "PC lost power", "dry_run": True}]}
-    )
-
     ids: Annotated[list[Word], Field(min_length=1, max_length=10_000)]
     force: Annotated[bool, Field(description="Force out active ones too.")] = False
     reason: Text | None = None
@@ -500,22 +496,6 @@ class WrongField(Answer):
 
 class ProblemDetails(Answer):
     """RFC 9457. Further members depend on the code."""
-
-    model_config = ConfigDict(
-        defer_build=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "urn:whosin:problem:role",
-                    "title": "Forbidden",
-                    "status": 403,
-                    "detail": 'This needs the role operator; the token "till-screen" has the role viewer.',
-                    "instance": "/api/v1/sessions/logoff",
-                    "code": "role",
-                }
-            ]
-        },
-    )
 
     type: str
     title: str

@@ -16,7 +16,6 @@ from whosin.web.schemas import (
     CreatedToken,
     NewAccount,
     NewToken,
-    NoFilter,
     Paged,
     Reloaded,
     Tokens,
@@ -76,7 +75,7 @@ async def backup(body: BackupTo, engine: Engine, who: Who) -> Response:
 
 
 @administer.post("/reload", response_model=Reloaded, summary="Read the settings again")
-async def reload(_query: Annotated[NoFilter, Query()], engine: Engine, who: Who) -> Response:
+async def reload(engine: Engine, who: Who) -> Response:
     """Takes what can change live, and names what needs a restart."""
     may_reach_all(who, "a reload")
     return answer(await engine.reload(who))
