@@ -49,6 +49,18 @@ def test_variables_are_read_by_the_kind_of_their_key(tmp_path):
     assert settings.client_types["kiosk"].timeout_s == 200.5
 
 
+@pytest.mark.parametrize(
+    ("word", "value"), [("yes", True), ("1", True), ("On", True), ("no", False), ("0", False)]
+)
+def test_variables_say_yes_and_no_in_several_words(word, value):
+    assert load(None, {**ENVIRON, "WHOSIN_CLEANUP__ENABLED": word}).cleanup.enabled is value
+
+
+def test_variables_that_say_neither_are_refused(tmp_path):
+    found = problem(tmp_path, "", WHOSIN_CLEANUP__ENABLED="maybe")
+    assert found == 'WHOSIN_CLEANUP__ENABLED: cleanup.enabled is "maybe"; expected true or false'
+
+
 def test_variables_in_small_letters_count_too():
     assert load(None, {**ENVIRON, "whosin_log__level": "error"}).log.level == "error"
 
