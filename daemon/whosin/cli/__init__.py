@@ -44,17 +44,15 @@ MODULES = {name: module for section in SECTIONS.values() for name, module in sec
 
 EPILOG = """\b
 Examples:
-  whosin run                              start the daemon, and say where to click
+  whosin run                              start it; it says where to click
   whosin run --simulate 20                the same, with 20 clients to look at
   whosin sessions --status disconnected   who fell out, and whom they block
-  whosin logoff 0b9c2f7e --dry-run        what would be freed, and what to check
+  whosin logoff 0b9c2f7e --dry-run        what would be freed, what to check
   whosin sessions --json                  one JSON document, for programs
 
-\b
 Exit codes: 0 done, 1 refused or failed, 2 wrong use or wrong settings,
 3 the daemon is not reachable.
 
-\b
 The daemon is found by its settings, or at WHOSIN_URL; you are known by
 WHOSIN_TOKEN, or by the administrator token in the daemon's data folder.
 

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 EPILOG = """\b
 Examples:
-  whosin cleanup                     is it on, when is the next pass, what did the last one do
+  whosin cleanup                     is it on, when is the next pass
   whosin cleanup on
   whosin cleanup run --dry-run       what a pass would remove now
   whosin cleanup confirm --site vienna

@@ -18,7 +18,7 @@ from whosin.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HERE = "http://127.0.0.1:8787"  # where `whosin run` listens when nothing else is said
+USUAL_LISTEN = "127.0.0.1:8787"
 TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PLAIN_LISTEN = re.compile(r"(127\.0\.0\.1|localhost|0\.0\.0\.0):([1-9][0-9]{0,4})")
@@ -50,7 +50,7 @@ def _plainly(config: Path | None, environ: Mapping[str, str]) -> Place | None:
             http, daemon = dict(tables.get("http", {})), dict(tables.get("daemon", {}))
         except (OSError, ValueError, TypeError):
             return None
-    listen = _PLAIN_LISTEN.fullmatch(str(http.get("listen", "127.0.0.1:8787")))
+    listen = _PLAIN_LISTEN.fullmatch(str(http.get("listen", USUAL_LISTEN)))
     folder = Path(str(daemon["data_dir"])) if "data_dir" in daemon else _usual_folder(environ)
     if listen is None or "tls_cert" in http or folder is None or not folder.is_absolute():
         return None

@@ -22,8 +22,8 @@ UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "d
 EPILOG = """\b
 Examples:
   whosin history --company main --since 2h
-  whosin history --user anna --type session.       everything about her sessions
-  whosin history --resource sales-order/SO-1001    who had it, when it became free
+  whosin history --user anna --type session.      all about her sessions
+  whosin history --resource sales-order/SO-1001   who had it, until when
   whosin history --type session.removed --since 2026-03-02 --all --json
 """
 

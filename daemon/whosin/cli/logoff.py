@@ -27,13 +27,12 @@ TO_NAME = 50  # sessions that are looked up to say whose they are
 
 EPILOG = """\b
 Examples:
-  whosin logoff 0b9c2f7e --dry-run     what would be freed, for whom, what to check
+  whosin logoff 0b9c2f7e --dry-run     what would be freed, and for whom
   whosin logoff 0b9c2f7e 5d11a04c      shows the same, asks, and does it
   whosin logoff ID --force --yes --reason "asked by phone"
   whosin sessions --status disconnected --company main --json |
     jq -r '.[].id' | xargs whosin logoff --yes
 
-\b
 On a terminal an id may be shortened as in `whosin sessions`; with --yes it has to be whole.
 Exit code 1 when any of them is still in: active without --force, or not known.
 """

@@ -25,12 +25,11 @@ STOP_WITHIN_S = 5
 
 EPILOG = """\b
 Examples:
-  whosin run                                 door on 127.0.0.1:1883, page on 127.0.0.1:8787
-  whosin run --simulate 20                   with 20 clients at work, to look around
+  whosin run                  door on 127.0.0.1:1883, page on 127.0.0.1:8787
+  whosin run --simulate 20    with 20 clients at work, to look around
   whosin run --config /etc/whosin/whosin.toml
   WHOSIN_LOG__LEVEL=debug whosin run
 
-\b
 Every setting is also an environment variable: WHOSIN_SECTION__KEY. `whosin check-config` shows what is in
 force. SIGHUP or `whosin reload` reads the settings again; SIGTERM and Ctrl+C stop cleanly.
 """

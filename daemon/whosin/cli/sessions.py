@@ -17,11 +17,11 @@ Json = dict[str, Any]
 
 EPILOG = """\b
 Examples:
-  whosin sessions                          active and disconnected ones
-  whosin sessions --status disconnected    who fell silent, and whom they block
-  whosin sessions --status removed         cleared ones, as long as the history is kept
-  whosin sessions --search SO-1001         that order, id, name or machine
-  whosin sessions --all --json             every one, for programs
+  whosin sessions                         active and disconnected ones
+  whosin sessions --status disconnected   who fell out, and whom they block
+  whosin sessions --status removed        cleared ones, from the history
+  whosin sessions --search SO-1001        by order, id, name or machine
+  whosin sessions --all --json            every one, for programs
 """
 
 

@@ -148,7 +148,7 @@ def _fallen(seen: Seen, at: datetime, width: int, room: int | None) -> list[Rend
     columns.insert(
         0, Column("SINCE", lambda s: age(s["disconnected_at"], at, brief=True), least=6, style="yellow")
     )
-    return [Text(heading, style="bold"), lay_out(columns, rows, width), Text()]
+    return [_one_line(Text(heading, style="bold")), lay_out(columns, rows, width), Text()]
 
 
 def _recent(seen: Seen, at: datetime, width: int, room: int | None) -> list[RenderableType]:
