@@ -5,6 +5,7 @@ simulation's.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -23,11 +24,14 @@ account, and WHOSIN_SIMULATE_PASSWORD has its password.
 """
 
 
-def _share(name: str, default: float, text: str) -> Any:
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def _share(name: str, default: float, text: str) -> Decorator:
     return click.option(name, type=click.FloatRange(0, 1), metavar="SHARE", default=default, help=text)
 
 
-def _more_than_0(name: str, default: float | None, metavar: str, text: str) -> Any:
+def _more_than_0(name: str, default: float | None, metavar: str, text: str) -> Decorator:
     kind = click.FloatRange(0, min_open=True)
     return click.option(name, type=kind, metavar=metavar, default=default, help=text)
 

@@ -27,6 +27,9 @@ from whosin.client.errors import LoginRefused, NoAnswer, NotConnected
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
+    import paho.mqtt.client as mqtt
+    from aiomqtt.types import PahoSocket
+
 T = TypeVar("T")
 
 _WAIT_S: Final = 10.0
@@ -176,12 +179,32 @@ class Connection:
             task.cancel()
 
 
+class _Client(aiomqtt.Client):
+    """aiomqtt asks the loop to watch a socket a moment late. By then ours may be closed, and its number
+    another connection's: look again before watching."""
+
+    def _on_socket_register_write(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:  # noqa: ARG002
+        self._loop.call_soon_threadsafe(self._watch_writes, client, sock)
+
+    def _watch_writes(self, client: mqtt.Client, sock: Any) -> None:
+        number = sock.fileno()
+        if client.socket() is sock:
+            self._loop.add_writer(number, self._write, client)
+
+    def _write(self, client: mqtt.Client) -> None:
+        try:
+            client.loop_write()
+        except Exception as error:  # noqa: BLE001 - whatever it is, this connection is over
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
+
 def _client(
     broker: Broker, client_id: str, will: Will | None, keep_alive_s: int, session_expiry_s: int
 ) -> aiomqtt.Client:
     remember = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     remember.SessionExpiryInterval = session_expiry_s
-    client = aiomqtt.Client(
+    client = _Client(
         broker.host,
         broker.port,
         username=broker.username,

@@ -114,15 +114,10 @@ class Lock:
         """
         if self.phase in {Phase.ASKED, Phase.HELD, Phase.RELEASING}:
             raise RuntimeError(f"{self.resource}: already {self.phase}")
-        await self._speaker._claim(self)  # noqa: SLF001 - a lock and its session are one thing in two parts
-        loop = asyncio.get_running_loop()
-        self._granted = loop.create_future()
-        self._until = loop.time() + self.wait_s
-        self.phase, self.waiting, self.holder = Phase.ASKED, False, None
-        self._speaker._ask(self)  # noqa: SLF001
         try:
             async with asyncio.timeout(self.wait_s + self._speaker.answer_s):
-                await self._granted
+                await self._speaker._claim(self)  # noqa: SLF001 - both are one thing in two parts
+                await self._asked()
         except TimeoutError:
             self._give_up()
             raise NoAnswer(f"{self.resource}: no answer from the daemon") from None
@@ -130,6 +125,14 @@ class Lock:
             self._give_up()
             raise
         return self
+
+    async def _asked(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._granted = loop.create_future()
+        self._until = loop.time() + self.wait_s
+        self.phase, self.waiting, self.holder = Phase.ASKED, False, None
+        self._speaker._ask(self)  # noqa: SLF001
+        await self._granted
 
     async def release(self) -> bool:
         """Give it back; harmless when it is not held. True: the daemon confirmed. Without a connection

@@ -359,14 +359,14 @@ class Session:
     # --- locks -----------------------------------------------------------------------------------------
 
     async def _claim(self, lock: Lock) -> None:
-        if self.state is State.CLOSED:
-            raise SessionEnded("logged_off", reason="this program logged out")
         while (other := self._locks.get(lock.resource)) is not None:
             if other.phase is not Phase.RELEASING:
                 raise RuntimeError(f"{lock.resource}: {other.phase} by this session already")
             await other.settled()
         if self.ended is not None:
             raise self.ended
+        if self.state is State.CLOSED:
+            raise SessionEnded("logged_off", reason="this program logged out")
         self._locks[lock.resource] = lock
 
     def _ask(self, lock: Lock) -> None:
