@@ -72,6 +72,8 @@ async def test_a_wrong_method_is_a_405_that_names_all_the_right_ones(ask: httpx.
     response = await ask.patch(f"{BASE}/cleanup")
     assert problem(response)["code"] == "method_not_allowed"
     assert response.headers["allow"] == "GET, PUT"
+    assert (await ask.put(f"{BASE}/sessions/logoff")).headers["allow"] == "POST"
+    assert (await ask.put(f"{BASE}/sessions/s1")).headers["allow"] == "GET"
     assert (await ask.options(f"{BASE}/sessions")).status_code == 405
     assert (await ask.post("/healthz")).headers["allow"] == "GET, HEAD"
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FREE_REPEATS = 4  # of the same wrong token
-FREE_TOKENS = 10  # different wrong tokens from one address
+FREE_REPEATS = 60  # of the same wrong token
+FREE_TOKENS = 30  # different wrong tokens from one address
 LONGEST_MS = 60_000
 FORGET_MS = 15 * 60_000
 REMEMBERED = 4096

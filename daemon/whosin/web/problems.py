@@ -113,13 +113,10 @@ def _http(error: HTTPException, request: Request) -> Problem:
 
 def _methods_at(request: Request) -> list[str]:
     """Every method of this path; the router itself tells those of one of its routes only."""
-    found = {
-        method
-        for route in request.app.state.routes
-        if route.path_regex.match(request.url.path)
-        for method in route.methods
-    }
-    return sorted(found)
+    path, routes = request.url.path, request.app.state.routes
+    here = [route for route in routes if route.path == path]  # else one whose parameter matches
+    here = here or [route for route in routes if route.path_regex.match(path)]
+    return sorted({method for route in here for method in route.methods})
 
 
 def _invalid(error: RequestValidationError, request: Request) -> Problem:

@@ -14,9 +14,11 @@ Moment = Annotated[
     str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-02T08:15:00.000Z"])
 ]
 Word = Annotated[str, Field(min_length=1, max_length=256)]
+Asked = Annotated[str, Field(max_length=256)]
 Text = Annotated[str, Field(max_length=1000)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many items at most.")]
 Cursor = Annotated[str | None, Field(max_length=512, description='"next" of the answer before.')]
+Place = Annotated[str | None, Field(pattern="^[0-9]{0,15}$", description='"next" of the answer before.')]
 Role = Literal["viewer", "operator", "administrator"]
 AccountRole = Literal["client", "gateway", "observer"]
 
@@ -45,7 +47,7 @@ class NoFilter(Filter):
 
 class Paged(Filter):
     limit: Limit = 1000
-    cursor: Cursor = None
+    cursor: Place = None
 
 
 class SessionFilter(Filter):
@@ -56,15 +58,15 @@ class SessionFilter(Filter):
             examples=["active,disconnected"],
         ),
     ] = None
-    site: Word | None = None
-    company: Word | None = None
-    user: Word | None = None
-    client: Annotated[Word | None, Field(description="Client type.", examples=["desktop"])] = None
+    site: Asked | None = None
+    company: Asked | None = None
+    user: Asked | None = None
+    client: Annotated[Asked | None, Field(description="Client type.", examples=["desktop"])] = None
     q: Annotated[
-        Word | None, Field(description="Text found in id, user, machine, company, or a locked resource.")
+        Asked | None, Field(description="Text found in id, user, machine, company, or a locked resource.")
     ] = None
     sort: Annotated[
-        Word | None, Field(description='A field; "-" before it for descending.', examples=["-last_seen"])
+        Asked | None, Field(description='A field; "-" before it for descending.', examples=["-last_seen"])
     ] = None
     limit: Limit = 100
     cursor: Cursor = None
@@ -83,29 +85,29 @@ class SessionFilter(Filter):
 
 
 class LockFilter(Paged):
-    site: Word | None = None
-    company: Word | None = None
-    resource: Annotated[Word | None, Field(examples=["sales-order/SO-1001"])] = None
+    site: Asked | None = None
+    company: Asked | None = None
+    resource: Annotated[Asked | None, Field(examples=["sales-order/SO-1001"])] = None
 
 
 class HistoryFilter(Filter):
-    site: Word | None = None
-    company: Word | None = None
-    session: Word | None = None
-    user: Word | None = None
+    site: Asked | None = None
+    company: Asked | None = None
+    session: Asked | None = None
+    user: Asked | None = None
     type: Annotated[
-        Word | None,
+        Asked | None,
         Field(
             description='A type, or the beginning of types ending in ".".',
             examples=["session.removed", "lock."],
         ),
     ] = None
-    resource: Word | None = None
-    q: Annotated[Word | None, Field(description="Text found anywhere in the event.")] = None
+    resource: Asked | None = None
+    q: Annotated[Asked | None, Field(description="Text found anywhere in the event.")] = None
     since: Annotated[AwareDatetime | None, Field(description="From this moment on, itself included.")] = None
     until: Annotated[AwareDatetime | None, Field(description="Before this moment.")] = None
     limit: Limit = 100
-    cursor: Cursor = None
+    cursor: Place = None
 
 
 class PassFilter(Paged):
