@@ -10,7 +10,7 @@ from tests.web.conftest import asking
 from tests.web.fake import FakeOperations, event
 from whosin.web.guard import BASE
 from whosin.web.server import Bounds, HttpServer
-from whosin.web.stream import BUFFER_BYTES, EventStream, Streams, frame
+from whosin.web.stream import BUFFER_BYTES, BURST, EventStream, Streams, frame
 
 EVENTS = f"{BASE}/events"
 
@@ -168,6 +168,8 @@ async def test_what_waits_for_a_slow_listener_is_bounded() -> None:
     streams = Streams(1, 15)
     stream: EventStream = streams.open(endless(), lambda: True)
     serving = asyncio.create_task(stream({"type": "http"}, receive, send))
+    await asyncio.sleep(0)
+    assert taken == BURST
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(streams) == 1

@@ -21,6 +21,8 @@ Changes = AsyncIterator[tuple[str, str, Json]]
 RETRY_MS = 3000
 BUFFER_BYTES = 256 * 1024
 """Beyond this the feed is left waiting, and whoever feeds it drops the oldest."""
+BURST = 32
+"""After so many events in one go the others have their turn: a cleanup can bring a hundred thousand."""
 
 log = structlog.get_logger("whosin.web")
 
@@ -125,12 +127,16 @@ class EventStream(Response):
 
     async def _feed(self) -> None:
         try:
+            taken = 0
             async for ident, kind, item in self._changes:
                 self._buffer += frame(ident, kind, item)
                 self._wake.set()
+                taken += 1
                 if len(self._buffer) > BUFFER_BYTES:
                     self._room.clear()
                     await self._room.wait()
+                elif taken % BURST == 0:
+                    await asyncio.sleep(0)
         except Exception:
             log.exception("http.events_failed")
         finally:
