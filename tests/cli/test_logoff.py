@@ -36,7 +36,7 @@ def dry_runs(daemon):
 def test_yes_does_it_at_once_with_the_reason(one, whosin):
     found = whosin("logoff", "s-1", "--yes", "--force", "--reason", "asked by phone")
     assert found.exit_code == 0
-    assert "1 session logged off, 1 lock released, 1 person can go on: ben." in found.stdout
+    assert "1 session logged off and 1 lock released, 1 person can go on: ben." in found.stdout
     assert one.bodies("POST sessions/logoff") == [
         {"ids": ["s-1"], "force": True, "reason": "asked by phone", "dry_run": False}
     ]

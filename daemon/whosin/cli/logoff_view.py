@@ -41,11 +41,11 @@ def columns(results: Sequence[Json], known: Mapping[str, Json]) -> list[Column]:
             least=12,
             style=lambda r: STYLES.get(r["result"], ""),
         ),
-        Column("WHO", lambda r: of(r, person), drop=1, least=12),
-        Column("COMPANY", lambda r: of(r, lambda item: item["company"]), drop=4, least=8),
+        Column("WHO", lambda r: of(r, person), least=16),
+        Column("COMPANY", lambda r: of(r, lambda item: item["company"]), drop=4, least=12),
         Column("WAS", lambda r: of(r, state), drop=5, least=12),
-        Column("RELEASES", lambda r: some(r["released"], 2), drop=3, least=12),
-        Column("FREES", lambda r: some([one["user"] for one in r["freed"]]), drop=2, least=8, style="bold"),
+        Column("RELEASES", lambda r: some(r["released"], 2), drop=1, least=20),
+        Column("FREES", lambda r: some([one["user"] for one in r["freed"]]), drop=2, least=14, style="bold"),
         Column("ID", lambda r: r["id"][:length], least=8),
     ]
 
@@ -62,7 +62,7 @@ def _counted(results: Sequence[Json]) -> list[Text]:
         if done:
             locks = sum(len(r["released"]) for r in done)
             freed = [str(one["user"]) for r in done for one in r["freed"]]
-            told = f"{count(len(done), 'session')} {words}, {count(locks, 'lock')} released"
+            told = f"{count(len(done), 'session')} {words} and {count(locks, 'lock')} released"
             if freed:
                 people = len(set(freed))
                 told += f", {count(people, 'person', 'people')} can go on: {some(freed, 5)}"

@@ -63,9 +63,9 @@ def session_columns(at: datetime, id_length: int) -> list[Column]:
     """Of a list of sessions. `id_length`: so much of an id tells them apart."""
     return [
         Column("STATUS", state, least=14, style=style),
-        Column("USER", lambda s: s["user"], least=10),
-        Column("SITE", lambda s: s["site"], drop=5, least=8),
-        Column("COMPANY", lambda s: s["company"], drop=1, least=10),
+        Column("USER", lambda s: s["user"], least=14),
+        Column("SITE", lambda s: s["site"], drop=5, least=12),
+        Column("COMPANY", lambda s: s["company"], drop=1, least=12),
         Column("CLIENT", lambda s: s["client"], drop=3, least=8),
         Column("MACHINE", lambda s: s["machine"], drop=2, least=10),
         Column("ADDRESS", lambda s: s["address"], drop=8, least=15),
@@ -83,13 +83,13 @@ def session_columns(at: datetime, id_length: int) -> list[Column]:
 
 def lock_columns(at: datetime) -> list[Column]:
     return [
-        Column("RESOURCE", lambda lock: lock["resource"], least=16, style=lock_style),
+        Column("RESOURCE", lambda lock: lock["resource"], least=19, style=lock_style),
         Column("MODE", lambda lock: lock["mode"] if lock["mode"] != "exclusive" else "", drop=4),
-        Column("SITE", lambda lock: lock["site"], drop=5, least=8),
-        Column("COMPANY", lambda lock: lock["company"], drop=1, least=8),
-        Column("HELD BY", lambda lock: lock["user"], least=8),
-        Column("MACHINE", lambda lock: lock["machine"], drop=2, least=7),
-        Column("CLIENT", lambda lock: lock["client"], drop=6),
+        Column("SITE", lambda lock: lock["site"], drop=5, least=12),
+        Column("COMPANY", lambda lock: lock["company"], drop=1, least=12),
+        Column("HELD BY", lambda lock: lock["user"], least=14),
+        Column("MACHINE", lambda lock: lock["machine"], drop=3, least=10),
+        Column("CLIENT", lambda lock: lock["client"], drop=6, least=8),
         Column("STATUS", lambda lock: lock_state(lock, at), least=12, style=lock_style),
         Column("FOR", lambda lock: age(lock["since"], at, brief=True), drop=2, least=6),
         Column("BLOCKS", lambda lock: people(lock["blocks"]), least=14, style=HURTS),
@@ -155,15 +155,15 @@ def event_columns(at: datetime, id_length: int) -> list[Column]:
         Column(
             "WHAT",
             lambda event: event["type"],
-            least=14,
+            least=20,
             style=lambda event: EVENT_STYLES.get(event["type"], ""),
         ),
-        Column("USER", lambda event: event["user"], least=8),
-        Column("SITE", lambda event: event["site"], drop=6, least=8),
-        Column("COMPANY", lambda event: event["company"], drop=2, least=8),
-        Column("ABOUT", about, drop=3, least=10),
-        Column("BY", lambda event: event["actor"], drop=4, least=6),
-        Column("REASON", lambda event: event["reason"], drop=1, least=8),
+        Column("USER", lambda event: event["user"], least=14),
+        Column("SITE", lambda event: event["site"], drop=6, least=12),
+        Column("COMPANY", lambda event: event["company"], drop=3, least=12),
+        Column("ABOUT", about, drop=1, least=19),
+        Column("BY", by, drop=4, least=8),
+        Column("REASON", lambda event: event["reason"], drop=2, least=10),
         Column("SESSION", lambda event: (event["session"] or "")[:id_length], drop=5, least=8),
     ]
 
@@ -172,3 +172,8 @@ def about(event: Json) -> str:
     """What an event's data adds for people: its resource, or the text it carries."""
     data = event["data"]
     return str(data.get("resource") or data.get("text") or data.get("message") or "")
+
+
+def by(event: Json) -> str:
+    """Who did it, where that was not the user."""
+    return "" if event["actor"] in (None, event["user"]) else str(event["actor"])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from whosin.cli.asking import Talk
 
 Json = dict[str, Any]
+ALL = "active,disconnected,logged_off,removed"
 LEAST = 4  # characters of an id that may stand for it
 MANY = 5  # candidates worth naming
 
@@ -27,7 +28,7 @@ def the_session(talk: Talk, ident: str) -> Json:
             raise
     else:
         return found
-    candidates = beginning_with(talk, ident)
+    candidates = beginning_with(talk, ident, ALL)
     if not candidates:
         raise Refused(
             "not_found", f"No session {ident} is known. Ended ones are kept as long as the history."
@@ -41,9 +42,9 @@ def the_session(talk: Talk, ident: str) -> Json:
     return candidates[0]
 
 
-def beginning_with(talk: Talk, start: str) -> list[Json]:
-    """Sessions, not over yet, whose ids begin so."""
+def beginning_with(talk: Talk, start: str, statuses: str = "active,disconnected") -> list[Json]:
+    """Sessions whose ids begin so."""
     if len(start) < LEAST:
         return []
-    items = talk.pages("sessions", None, {"q": start}).items
+    items = talk.pages("sessions", None, {"status": statuses, "q": start}).items
     return [item for item in items if str(item["id"]).startswith(start)]

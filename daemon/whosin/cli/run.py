@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from whosin.settings import Settings
+    from whosin.settings import Address, Settings
 
-STOP_WITHIN_S = 5
+SPEED = 20  # a first look should not take a morning
 
 EPILOG = """\b
 Examples:
@@ -58,30 +58,21 @@ def _clients(number: int, settings: Settings) -> Iterator[None]:
     if not number:
         yield
         return
-    if settings.mqtt.listen is None or settings.sign_in:
+    if settings.mqtt.listen is None or settings.mqtt.listen_tls_cert or settings.sign_in:
         raise click.UsageError(
-            "--simulate needs the door (mqtt.listen) with sign-in off; else use `whosin simulate`"
+            "--simulate needs a door (mqtt.listen) without TLS and sign-in; see `whosin simulate`"
         )
-    where = f"mqtt://{settings.mqtt.listen}"
-    order = [
-        sys.executable,
-        "-m",
-        "whosin",
-        "simulate",
-        "--clients",
-        str(number),
-        "--url",
-        where,
-        "--with-stdin",
-    ]
-    with subprocess.Popen(  # noqa: S603 - our own command
-        order, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as clients:
+    from whosin.simulate import Options, spawn
+
+    day = Options(url=_near(settings.mqtt.listen), clients=number, speed=SPEED)
+    with spawn(day, more=["--quiet"], stdout=subprocess.DEVNULL) as clients:
         try:
             yield
         finally:
-            clients.terminate()
-            try:
-                clients.wait(STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                clients.kill()
+            clients.kill()  # there is nobody left to say goodbye to
+
+
+def _near(listen: Address) -> str:
+    """How this machine reaches what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104 - compared only
+    return f"mqtt://{listen._replace(host=host)}"

@@ -12,8 +12,8 @@ import click
 
 EPILOG = """\b
 Examples:
-  whosin simulate                    20 clients at the door of this machine
-  whosin simulate --speed 60 --minutes 8     eight of the users' hours in eight minutes
+  whosin simulate                          20 clients at this machine's door
+  whosin simulate --speed 60 --minutes 8   eight hours' work in eight minutes
   whosin simulate --clients 500 --sites 3 --crash 0.2
   whosin simulate --url mqtt://broker:1883 --minutes 10 --json > summary.json
 

@@ -43,8 +43,9 @@ def problems(stats: Json) -> Text:
 def sessions(stats: Json) -> Text:
     """How many of each status that can still change."""
     parts = [
-        Text(f"{stats['sessions'].get(status, 0):,} {status}", style=STATUS_STYLES[status])
+        Text(f"{number:,} {status}", style=STATUS_STYLES[status] if number else "")
         for status in ("active", "disconnected")
+        for number in (stats["sessions"].get(status, 0),)
     ]
     return Text(", ").join([*parts, Text(f"in {count(stats['companies'], 'company', 'companies')}")])
 

@@ -71,7 +71,7 @@ class Watch:
 
     def look_back(self) -> None:
         """Fill the events with the newest of the history."""
-        items = self._api.get("history", {"limit": KEPT})["items"]
+        items = self._api.get("history", {"type": "session.", "limit": KEPT})["items"]
         self._recent = deque(items, maxlen=KEPT)
 
     def _ask(self) -> None:
@@ -91,8 +91,8 @@ class Watch:
         while not self.stop.is_set():
             try:
                 self.look_back()
-                for _, _, item in self._api.events():
-                    if item:
+                for _, kind, item in self._api.events():
+                    if item and not kind.startswith("lock."):  # too many to read
                         self._recent.appendleft(item)
                     if self.stop.is_set():
                         return
