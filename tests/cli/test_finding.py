@@ -84,7 +84,7 @@ def test_an_api_that_is_off_cannot_be_asked(tmp_path):
 def test_the_administrators_token_is_read_from_the_data_folder(daemon, whosin, tmp_path):
     daemon.answers["GET stats"] = stats()
     file = tmp_path / "whosin.toml"
-    file.write_text(f"[daemon]\ndata_dir = {str(tmp_path)!r}")
+    file.write_text(f"[daemon]\ndata_dir = {tmp_path.as_posix()!r}")
     (tmp_path / "admin-token").write_text("t-of-file\n")
     daemon.token = "t-of-file"
     assert whosin("status", "--config", file, WHOSIN_TOKEN=None).exit_code == 0
@@ -92,7 +92,7 @@ def test_the_administrators_token_is_read_from_the_data_folder(daemon, whosin, t
 
 def test_the_token_of_this_machine_is_not_sent_to_another(tmp_path):
     file = tmp_path / "whosin.toml"
-    file.write_text(f"[daemon]\ndata_dir = {str(tmp_path)!r}")
+    file.write_text(f"[daemon]\ndata_dir = {tmp_path.as_posix()!r}")
     (tmp_path / "admin-token").write_text("t-of-file\n")
     environ = {"HOME": str(tmp_path)}
     assert finding.target(file, "http://127.0.0.1:1", environ).token == "t-of-file"
