@@ -134,3 +134,24 @@ async def test_bad_input_is_counted_acknowledged_and_changes_nothing(bench: Benc
     assert bench.counts.rejected == {"schema": 1, "unknown_verb": 1, "retained": 1}
     assert [it[0] for it in bench.wire.log] == ["ack"] * 3
     assert bench.clock.now == T0
+
+
+async def test_tokens_and_accounts_are_listed_with_the_time_they_were_made(bench: Bench) -> None:
+    made = await bench.desk.create_token("ops", "operator", None, BOSS)
+    await bench.desk.add_account("portal", "gateway", "s1", None, BOSS)
+    assert bench.desk.authenticate(made["token"]) is not None
+    assert bench.desk.authenticate(made["token"] + "x") is None
+    assert [(one["name"], one["created"]) for one in await bench.desk.list_tokens(BOSS)] == [
+        ("ops", "2025-11-24T16:00:00.000Z")
+    ]
+    assert (await bench.desk.list_accounts(BOSS))[0]["created"] == "2025-11-24T16:00:00.000Z"
+    again = await bench.crash()
+    assert again.desk.authenticate(made["token"]) is not None
+
+
+async def test_a_session_that_came_after_the_first_start_is_not_taken_for_silent_after_a_crash(bench: Bench) -> None:
+    await bench.login("a")
+    bench.clock.now += 400_000
+    again = await bench.crash()
+    await again.go(80)
+    assert again.status("a") == "active"

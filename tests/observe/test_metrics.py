@@ -42,7 +42,6 @@ ADDED = {
     "whosin_sessions_logged_in_total": ("counter", {"client"}),
     "whosin_sessions_refused_total": ("counter", {"code"}),
     "whosin_store_commit_failures_total": ("counter", set()),
-    "whosin_inbox_merged_total": ("counter", set()),
     "whosin_answers_suppressed_total": ("counter", set()),
     "whosin_events_published_total": ("counter", set()),
 }

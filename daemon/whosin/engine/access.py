@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable
 
+from whosin import wire
 from whosin.engine.engine import Engine
 from whosin.errors import Refused
 from whosin.model import Account, Event, Role
@@ -64,7 +65,7 @@ class Access:
 
     async def list_tokens(self, caller: Caller) -> list[Json]:
         return [
-            {"name": row.name, "role": row.role, "site": row.site, "created": row.created}
+            {"name": row.name, "role": row.role, "site": row.site, "created": wire.rfc3339(row.created)}
             for row in self._tokens.values()
             if caller.site in (None, row.site)
         ]
@@ -115,7 +116,7 @@ class Access:
 
     async def list_accounts(self, caller: Caller) -> list[Json]:
         return [
-            {"name": row.name, "role": row.role, "site": row.site, "user": row.user, "created": row.created}
+            {"name": row.name, "role": row.role, "site": row.site, "user": row.user, "created": wire.rfc3339(row.created)}
             for row in self._accounts.values()
             if caller.site in (None, row.site)
         ]

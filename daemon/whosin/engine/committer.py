@@ -69,12 +69,19 @@ class Committer:
         self._counts = counts
         self._let_out = let_out
         self._task: asyncio.Task[None] | None = None
+        self._under_way: Batch | None = None
         self._stopping = False
         self.changed: Callable[[StoreError | None], None] = lambda _problem: None
 
     @property
     def busy(self) -> bool:
         return self._task is not None
+
+    @property
+    def pending_events(self) -> int:
+        """Events that are decided and not durable yet."""
+        under_way = len(self._under_way.events) if self._under_way is not None else 0
+        return len(self.open.events) + under_way
 
     def kick(self) -> None:
         """Commit what is open, unless a commit is on its way: then it follows."""
@@ -110,11 +117,13 @@ class Committer:
         try:
             while self.open:
                 batch, self.open = self.open, Batch()
+                self._under_way = batch
                 if not await self._commit(batch):
                     return
+                self._under_way = None
                 self._done(batch)
         finally:
-            self._task = None
+            self._task = self._under_way = None
 
     async def _commit(self, batch: Batch) -> bool:
         attempt = 0

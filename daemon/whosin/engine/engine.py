@@ -29,7 +29,8 @@ from whosin.ports import Clock, EventRow, Loaded, Peer, Received, Store, Transpo
 from whosin.rules import paths
 from whosin.rules.roll import Roll, Sender
 
-INBOX_BOUND = 50_000
+INBOX_BOUND = 50_000  # messages received and not yet taken through the rules
+PENDING_BOUND = 200_000  # events decided and not yet durable: a failing disk must not fill the memory
 CHUNK = 2_000  # deadlines taken at once, so that heartbeats flow between
 PAUSE_MS = 500  # a loop that stood still for longer than a tick and this: the time does not count
 BLIND_MS = 2_000  # and for this: people's connections may have broken, they get a grace
@@ -128,7 +129,10 @@ class Engine:
         self._prove(source, at_ms)
         self._inbox.append((source, at_ms, peer, messages))
         self._depth += len(messages)
-        self._drain_soon()
+        if self._depth >= INBOX_BOUND:
+            self.drain()  # thousands of sockets may be readable in one turn of the loop
+        else:
+            self._drain_soon()
 
     def _drain_soon(self) -> None:
         if not self._scheduled:
@@ -181,7 +185,7 @@ class Engine:
 
     @property
     def full(self) -> bool:
-        return self._depth >= INBOX_BOUND
+        return self._depth >= INBOX_BOUND or self.committer.pending_events >= PENDING_BOUND
 
     def when_free(self, call: Callable[[], None]) -> None:
         self._waiting_for_room.append(call)
@@ -289,6 +293,9 @@ class Engine:
             self._take(source, at_ms, peer, messages)
         self.roll.expire(self._pulse_ms, CHUNK)
         self.collect()
+        self._offer_room()
+
+    def _offer_room(self) -> None:
         if self._waiting_for_room and not self.full:
             calls, self._waiting_for_room = self._waiting_for_room, []
             for call in calls:
@@ -408,6 +415,7 @@ class Engine:
                     self.committer.open.slots.append(item.slot)
         self.collect()
         self._look_up()
+        self._offer_room()
 
     # --- out ------------------------------------------------------------------------------------------
 
@@ -471,6 +479,7 @@ class Engine:
                 for row in rows:
                     listener(row)
         self._trim_tombs()
+        self._offer_room()
 
     def _acknowledge(self) -> None:
         """In order of receipt per connection, whatever was committed first."""

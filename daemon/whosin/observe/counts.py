@@ -52,7 +52,6 @@ class Counts:
     commit_seconds: Histogram = field(default_factory=_commit)
     commit_failures: int = 0
     blind_ms: int = 0
-    inbox_merged: int = 0
     inbox_dropped: dict[str, int] = field(default_factory=dict)  # verb
     answers_suppressed: int = 0
     events_published: int = 0

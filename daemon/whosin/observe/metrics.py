@@ -136,8 +136,6 @@ class Metrics:
         yield _gauge("inbox_depth", about, (), {(): self._gauges.inbox_depth()})
         about = "Messages dropped because the inbox was full, by verb."
         yield _counter("inbox_dropped", about, ("verb",), _filled(VERBS, counts.inbox_dropped))
-        about = "Heartbeats merged with a later one of the same session."
-        yield _counter("inbox_merged", about, (), {(): counts.inbox_merged})
         about = "Answers not sent because the same was said a moment before."
         yield _counter("answers_suppressed", about, (), {(): counts.answers_suppressed})
         yield _counter("events_published", "Events published.", (), {(): counts.events_published})
