@@ -8,11 +8,13 @@ made durable. `site` of a `Caller` limits everything it sees and does to that si
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from whosin.ports import HistoryQuery
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from whosin.ports import HistoryQuery
 
 Json = dict[str, Any]
 
@@ -65,7 +67,13 @@ class Operations(Protocol):
         ...
 
     async def logoff(
-        self, ids: list[str], caller: Caller, *, force: bool = False, reason: str | None = None, dry_run: bool = False
+        self,
+        ids: list[str],
+        caller: Caller,
+        *,
+        force: bool = False,
+        reason: str | None = None,
+        dry_run: bool = False,
     ) -> list[Json]:
         """One result per id, in order: {id, result, released [resource...], held [{resource, release_at}],
         sticky [resource...], freed [{session, user, machine, resource}] (who was waiting or refused),
@@ -74,13 +82,20 @@ class Operations(Protocol):
         ...
 
     async def locks(
-        self, caller: Caller, *, site: str | None = None, company: str | None = None, resource: str | None = None
+        self,
+        caller: Caller,
+        *,
+        site: str | None = None,
+        company: str | None = None,
+        resource: str | None = None,
     ) -> list[Json]:
         """{site, company, resource, mode, token, since, sticky, left_behind, release_at, activity, guidance,
         session, user, machine, client, status, blocks [as above]}."""
         ...
 
-    async def free_lock(self, site: str, company: str, resource: str, caller: Caller, reason: str | None) -> Json:
+    async def free_lock(
+        self, site: str, company: str, resource: str, caller: Caller, reason: str | None
+    ) -> Json:
         """Free a lock left behind (rule 6): {resource, released}. Refused `not_found`, `in_use`."""
         ...
 
@@ -93,8 +108,9 @@ class Operations(Protocol):
 
     async def run_cleanup(self, caller: Caller, *, dry_run: bool = False) -> Json:
         """The report of the pass, finished (or waiting: `state` waiting); with `dry_run` what it would do.
-        {id, state, started, finished, by, dry_run, companies [{site, company, removed, released, held_back,
-        skipped, failed (text or null)}], removed, released, held_back, skipped, failed}."""
+        {id, state, started, finished, by, scheduled, dry_run, companies [{site, company, removed, released,
+        held_back, skipped, failed (text or null)}], removed, released, held_back, skipped, failed}; of a
+        caller with a site, its companies and their sums only."""
         ...
 
     async def confirm(self, site: str, company: str | None, client: str | None, caller: Caller) -> Json:
@@ -108,14 +124,15 @@ class Operations(Protocol):
         ...
 
     async def history(self, query: HistoryQuery, caller: Caller) -> Page:
-        """Items {seq, id, at, type, site, company, session, user, actor, reason, data}, newest first."""
+        """Items {seq, at, type, site, company, session, user, actor, reason, data}, newest first."""
         ...
 
     async def stats(self, caller: Caller) -> Json:
-        """{name, version, started_at, sessions {status: n}, by_client {client: {status: n}}, locks, waiting,
-        blocked, companies, sites, heartbeats_total, blind (bool), sources {name: {seeing, since, grace_until}},
-        storage {ok, since, problem}, ready (bool), problems [str], cleanup {enabled, next_at, running},
-        sign_in {mqtt: bool}}."""
+        """{name, version, started_at, now, sessions {status: n}, by_client {client: {status: n}}, locks,
+        waiting, blocked, companies, sites, heartbeats_total, blind (bool), sources {name: {seeing, since,
+        grace_until, last_proof}}, storage {ok, kind, problem}, outbox, ready (bool), problems [str],
+        cleanup {enabled, next_at, running (bool)}, sign_in {mqtt: bool}}; of a caller with a site, its
+        sessions, locks and companies only."""
         ...
 
     def problems(self) -> list[str]:
@@ -135,7 +152,9 @@ class Operations(Protocol):
         """{changed [key...], needs_restart [key...]}. Refused `settings` with the problems."""
         ...
 
-    async def list_tokens(self, caller: Caller) -> list[Json]: ...
+    async def list_tokens(self, caller: Caller) -> list[Json]:
+        """{name, role, site, created}."""
+        ...
 
     async def create_token(self, name: str, role: str, site: str | None, caller: Caller) -> Json:
         """{name, role, site, token}: the token is shown this once. Refused `exists`."""
@@ -147,7 +166,9 @@ class Operations(Protocol):
         """A bearer token's caller; constant time in the token."""
         ...
 
-    async def list_accounts(self, caller: Caller) -> list[Json]: ...
+    async def list_accounts(self, caller: Caller) -> list[Json]:
+        """{name, role, site, user, created}."""
+        ...
 
     async def add_account(self, name: str, role: str, site: str, user: str | None, caller: Caller) -> Json:
         """{name, role, site, user, password}: the password is shown this once. Refused `exists`."""

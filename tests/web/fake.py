@@ -48,7 +48,7 @@ def session(ident: str, site: str = "north", status: str = "active") -> Json:
 
 def event(seq: int, kind: str = "session.logged_in", site: str = "north") -> Json:
     return {
-        "seq": seq, "id": f"s-{seq}", "at": AT, "type": kind, "site": site, "company": "acme",
+        "seq": seq, "at": AT, "type": kind, "site": site, "company": "acme",
         "session": "s1",
         "user": "ada", "actor": None, "reason": None, "data": {"machine": "PC-7"},
     }  # fmt: skip
@@ -60,7 +60,8 @@ def report(*, dry_run: bool = False) -> Json:
         "skipped": 0, "failed": None,
     }  # fmt: skip
     return {
-        "id": 1, "state": "finished", "started": AT, "finished": AT, "by": "o", "dry_run": dry_run,
+        "id": 1, "state": "finished", "started": AT, "finished": AT, "by": "o", "scheduled": False,
+        "dry_run": dry_run,
         "companies": [company], "removed": 1, "released": 2, "held_back": 0, "skipped": 0, "failed": 0,
     }  # fmt: skip
 
@@ -184,13 +185,15 @@ class FakeOperations:
     async def stats(self, caller: Caller) -> Json:
         self._note("stats", caller)
         return {
-            "name": "whosin", "version": "1", "started_at": AT, "sessions": {"active": 3, "disconnected": 1},
+            "name": "whosin", "version": "1", "started_at": AT, "now": AT,
+            "sessions": {"active": 3, "disconnected": 1},
             "by_client": {"web": {"active": 3}}, "locks": 5, "waiting": 1, "blocked": 1,
             "companies": 2, "sites": 1,
             "heartbeats_total": 9, "blind": False, "sources": {"door": {"seeing": True,
-            "since": AT, "grace_until": None}},
-            "storage": {"ok": True, "since": AT, "problem": None}, "ready": True, "problems": [],
-            "cleanup": {"enabled": True, "next_at": AT, "running": None}, "sign_in": {"mqtt": False},
+            "since": AT, "grace_until": None, "last_proof": AT}},
+            "outbox": 0, "storage": {"ok": True, "kind": None, "problem": None}, "ready": True,
+            "problems": [],
+            "cleanup": {"enabled": True, "next_at": AT, "running": False}, "sign_in": {"mqtt": False},
         }  # fmt: skip
 
     def problems(self) -> list[str]:

@@ -77,6 +77,7 @@ _REPORT: Json = {
     "started": _VISIT,
     "finished": "2026-11-02T08:30:00.120Z",
     "by": "cleanup",
+    "scheduled": True,
     "dry_run": False,
     "companies": [
         {
@@ -122,7 +123,6 @@ _COMPANY: Json = {
 }
 _EVENT: Json = {
     "seq": 1042,
-    "id": "9f2c-1042",
     "at": _FELL,
     "type": "session.disconnected",
     "site": "north",
@@ -137,6 +137,7 @@ _STATS: Json = {
     "name": "whosin",
     "version": "1.0.0",
     "started_at": "2026-11-01T22:00:00.000Z",
+    "now": _SEEN,
     "sessions": {"active": 18, "disconnected": 1},
     "by_client": {"desktop": {"active": 11, "disconnected": 1}, "web": {"active": 7}},
     "locks": 7,
@@ -146,11 +147,19 @@ _STATS: Json = {
     "sites": 1,
     "heartbeats_total": 20481,
     "blind": False,
-    "sources": {"door": {"seeing": True, "since": "2026-11-01T22:00:00.000Z", "grace_until": None}},
-    "storage": {"ok": True, "since": "2026-11-01T22:00:00.000Z", "problem": None},
+    "sources": {
+        "door": {
+            "seeing": True,
+            "since": "2026-11-01T22:00:00.000Z",
+            "grace_until": None,
+            "last_proof": _SEEN,
+        }
+    },
+    "storage": {"ok": True, "kind": None, "problem": None},
+    "outbox": 0,
     "ready": True,
     "problems": [],
-    "cleanup": {"enabled": True, "next_at": _NEXT, "running": None},
+    "cleanup": {"enabled": True, "next_at": _NEXT, "running": False},
     "sign_in": {"mqtt": True},
 }
 _TOKEN: Json = {"name": "till-screen", "role": "viewer", "site": "north"}

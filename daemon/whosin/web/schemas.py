@@ -309,6 +309,7 @@ class Pass(Answer):
     started: Moment | None
     finished: Moment | None
     by: str
+    scheduled: Annotated[bool, Field(description="By the clock; else somebody asked for it.")] = False
     dry_run: bool
     companies: list[PassCompany]
     removed: int
@@ -365,8 +366,7 @@ class Companies(Answer):
 
 
 class Event(Answer):
-    seq: int
-    id: str
+    seq: Annotated[int, Field(description="Rises with every event; the id in the event stream.")]
     at: Moment
     type: Annotated[str, Field(examples=["session.disconnected"])]
     site: str | None
@@ -388,18 +388,19 @@ class Source(Answer):
     seeing: bool
     since: Moment | None
     grace_until: Moment | None
+    last_proof: Moment | None
 
 
 class Storage(Answer):
     ok: bool
-    since: Moment | None
+    kind: Annotated[str | None, Field(examples=["full", "read_only", "locked"])]
     problem: str | None
 
 
 class CleanupShort(Answer):
     enabled: bool
     next_at: Moment | None
-    running: Any
+    running: bool
 
 
 class SignIn(Answer):
@@ -410,6 +411,7 @@ class Stats(Answer):
     name: str
     version: str
     started_at: Moment
+    now: Moment
     sessions: Annotated[dict[str, int], Field(description="By status.")]
     by_client: Annotated[dict[str, dict[str, int]], Field(description="By client type and status.")]
     locks: int
@@ -421,6 +423,7 @@ class Stats(Answer):
     blind: bool
     sources: dict[str, Source]
     storage: Storage
+    outbox: Annotated[int, Field(description="Events that have still to be published.")]
     ready: bool
     problems: list[str]
     cleanup: CleanupShort

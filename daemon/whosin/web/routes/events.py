@@ -15,8 +15,8 @@ view = api("events", ForViewers)
 LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=256)]
 
 _EXAMPLE = (
-    "id: 9f2c-1042\nevent: session.disconnected\n"
-    'data: {"seq":1042,"id":"9f2c-1042","at":"2026-11-02T08:20:00.000Z",'
+    "id: 1042\nevent: session.disconnected\n"
+    'data: {"seq":1042,"at":"2026-11-02T08:20:00.000Z",'
     '"type":"session.disconnected",'
     '"site":"north","company":"acme","session":"7d1c0a9e","user":"ada","actor":null,"reason":"silence","data":{}}\n\n'
 )
