@@ -24,7 +24,8 @@ def session(key: int, **fields) -> SessionRow:
         key=key, id=f"id-{key}", site="north", company="acme", user="ann@example.com", client="desktop",
         machine="PC-7", address="192.0.2.7", app="Desk 1.2", os_session="3", conn=1,
         at="2026-01-05T09:00:00.000Z", status="active", since=NOON, seen=NOON, lost=0, disconnected=0,
-        ended=0, ended_by=None, reason=None, replaced_by=None, idle_s=None, idle=0, activity=None, source="door",
+        ended=0, ended_by=None, reason=None, replaced_by=None, idle_s=None, idle=0, activity=None,
+        source="door",
     )  # fmt: skip
     return row._replace(**fields)
 

@@ -31,6 +31,14 @@ _RECENT: Final = 200_000
 _LONGEST_TEXT: Final = 500
 
 _RESOURCE: Final = "CASE WHEN json_valid(data) THEN json_extract(CAST(data AS TEXT), '$.resource') END"
+_OF_SESSION: Final = """
+    (
+      WITH RECURSIVE shelves (shelf) AS (
+        SELECT :low >> 15 UNION ALL SELECT shelf + 1 FROM shelves WHERE shelf < :high >> 15
+      )
+      SELECT shelf FROM shelves
+    ) CROSS JOIN events INDEXED BY events_by_session ON seq >> 15 = shelf AND session = :session
+"""
 _EVENT_TEXTS: Final = ("user", "session", "reason", _RESOURCE)
 _SESSION_TEXTS: Final = ("id", "user", "machine", "company")
 
@@ -45,8 +53,8 @@ class Search:
     limit: int
     before: int | None
     since: int | None = None
-    whole: bool = False
-    """An index leads straight to the rows: one step over all numbers."""
+    shortcut: str | None = None
+    """What to read from instead of the table; it leads straight to the rows, so that one step is enough."""
     conditions: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -90,7 +98,8 @@ def has_folded(text: object, folded: str) -> bool:
 def events(query: HistoryQuery) -> Search:
     search = Search("events", EVENT_COLUMNS, "seq", query.limit, query.before_seq, query.since)
     search.add_equal(site=query.site, company=query.company, session=query.session, user=query.user)
-    search.whole = query.session is not None
+    if query.session is not None:
+        search.shortcut = _OF_SESSION
     if query.type is not None:
         if query.type.endswith("."):
             search.add("substr(type, 1, length(:type)) = :type", type=query.type)
@@ -153,7 +162,7 @@ def rows(
     return fetch(
         db,
         row,
-        f"SELECT {search.columns} FROM {search.table} WHERE {search.where}"
+        f"SELECT {search.columns} FROM {search.shortcut or search.table} WHERE {search.where}"
         f" ORDER BY {search.number} DESC LIMIT :limit",
         {**search.values, "low": numbers[0], "high": numbers[1], "limit": limit},
     )

@@ -211,7 +211,7 @@ class SqliteStore:
         limit = min(wanted.limit, search.MOST_ROWS)
         low, high = await self._read(search.bounds, wanted)
         while high >= low and len(found) < limit:
-            bottom = low if wanted.whole else max(low, high - search.STEP + 1)
+            bottom = low if wanted.shortcut else max(low, high - search.STEP + 1)
             found += await self._read(search.rows, row, wanted, (bottom, high), limit - len(found))
             high = bottom - 1
         return found
@@ -278,7 +278,7 @@ def _nothing(_: sqlite3.Connection) -> None:
 
 def _session(db: sqlite3.Connection, ident: str) -> list[SessionRow]:
     return transactions.fetch(db, SessionRow, sql.LIVE_SESSION, (ident,)) or transactions.fetch(
-        db, SessionRow, sql.ENDED_SESSION, (ident,)
+        db, SessionRow, sql.ENDED_AMONG, (json.dumps([ident]),)
     )
 
 

@@ -89,10 +89,15 @@ def _with_beats() -> str:
 
 LIVE_SESSIONS: Final = _with_beats()
 LIVE_SESSION: Final = f"{LIVE_SESSIONS} WHERE s.id = ?"
-ENDED_SESSION: Final = f"SELECT {SESSION_COLUMNS} FROM ended_sessions WHERE id = ?"
-ENDED_AMONG: Final = (
-    f"SELECT {SESSION_COLUMNS} FROM ended_sessions WHERE id IN (SELECT value FROM json_each(?))"
-)
+ENDED_AMONG: Final = f"""
+    WITH RECURSIVE shelves (shelf, last) AS (
+      SELECT (SELECT min(key) >> 16 FROM ended_sessions), (SELECT max(key) >> 16 FROM ended_sessions)
+      UNION ALL SELECT shelf + 1, last FROM shelves WHERE shelf < last
+    )
+    SELECT {_names(SessionRow._fields, "ended.")}
+    FROM json_each(?) AS wanted CROSS JOIN shelves CROSS JOIN ended_sessions AS ended
+    WHERE ended.key >> 16 = shelf AND ended.id = wanted.value
+"""
 ENDED_WITH_LOCKS: Final = (
     f"SELECT {SESSION_COLUMNS} FROM ended_sessions WHERE key IN (SELECT session FROM locks)"
 )

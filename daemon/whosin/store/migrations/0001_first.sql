@@ -50,7 +50,7 @@ CREATE TABLE beats (
 
 CREATE TABLE ended_sessions (
   key INTEGER PRIMARY KEY,
-  id TEXT NOT NULL UNIQUE,
+  id TEXT NOT NULL,
   site TEXT NOT NULL,
   company TEXT NOT NULL,
   user TEXT NOT NULL,
@@ -77,6 +77,9 @@ CREATE TABLE ended_sessions (
 );
 
 CREATE INDEX ended_sessions_by_time ON ended_sessions (ended); -- what to prune
+-- By id, shelf by shelf: ids are random, so in one index over all of them each new one would touch a page of
+-- its own, and the page would have to be read first. Only the newest shelf is written; a search asks each.
+CREATE INDEX ended_sessions_by_id ON ended_sessions (key >> 16, id);
 
 CREATE TABLE companies (
   site TEXT NOT NULL,
@@ -130,7 +133,7 @@ CREATE TABLE events (
 );
 
 CREATE INDEX events_by_time ON events (at); -- what to prune, and the history of the last hours
-CREATE INDEX events_by_session ON events (session) WHERE session IS NOT NULL;
+CREATE INDEX events_by_session ON events (seq >> 15, session) WHERE session IS NOT NULL; -- in shelves, too
 
 CREATE TABLE passes (
   id INTEGER PRIMARY KEY,
