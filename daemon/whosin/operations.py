@@ -114,7 +114,8 @@ class Operations(Protocol):
         ...
 
     async def confirm(self, site: str, company: str | None, client: str | None, caller: Caller) -> Json:
-        """Let a mass silence that is held back be cleaned up (rule 9): {confirmed: n}. Refused `not_found`."""
+        """Let a mass silence that is held back be cleaned up (rule 9): {confirmed: n}.
+        Refused `not_found`."""
         ...
 
     async def passes(self, limit: int, caller: Caller) -> list[Json]: ...

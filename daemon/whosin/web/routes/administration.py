@@ -8,18 +8,8 @@ from starlette.responses import Response
 from whosin.web.answers import answer, listing
 from whosin.web.auth import Engine, Who, may_reach, may_reach_all
 from whosin.web.guard import ForAdministrators, api
-from whosin.web.schemas import (
-    Accounts,
-    BackedUp,
-    BackupTo,
-    CreatedAccount,
-    CreatedToken,
-    NewAccount,
-    NewToken,
-    Paged,
-    Reloaded,
-    Tokens,
-)
+from whosin.web.questions import BackupTo, NewAccount, NewToken, Paged
+from whosin.web.schemas import Accounts, BackedUp, CreatedAccount, CreatedToken, Reloaded, Tokens
 
 administer = api("administration", ForAdministrators)
 

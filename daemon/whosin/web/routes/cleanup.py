@@ -8,17 +8,8 @@ from starlette.responses import Response
 from whosin.web.answers import answer, listing, place
 from whosin.web.auth import Engine, Who, may_reach, may_reach_all
 from whosin.web.guard import ForOperators, ForViewers, api
-from whosin.web.schemas import (
-    Cleanup,
-    CleanupConfirm,
-    CleanupRun,
-    CleanupSwitch,
-    Confirmed,
-    NoFilter,
-    Pass,
-    Passes,
-    PassFilter,
-)
+from whosin.web.questions import CleanupConfirm, CleanupRun, CleanupSwitch, NoFilter, PassFilter
+from whosin.web.schemas import Cleanup, Confirmed, Pass, Passes
 
 view = api("cleanup", ForViewers)
 operate = api("cleanup", ForOperators)

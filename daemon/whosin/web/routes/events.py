@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from whosin.web.auth import Engine, Who, bearer_token
 from whosin.web.guard import ForViewers, api
-from whosin.web.schemas import NoFilter
+from whosin.web.questions import NoFilter
 from whosin.web.stream import streams_of
 
 view = api("events", ForViewers)

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from whosin.web.answers import answer, listing
 from whosin.web.auth import Engine, Who, may_reach
 from whosin.web.guard import ForAdministrators, ForViewers, api
-from whosin.web.schemas import FreedLock, FreeLock, LockFilter, Locks
+from whosin.web.questions import FreeLock, LockFilter
+from whosin.web.schemas import FreedLock, Locks
 
 view = api("locks", ForViewers)
 administer = api("locks", ForAdministrators)

@@ -11,7 +11,8 @@ from whosin.ports import HistoryQuery
 from whosin.web.answers import answer, listing, page
 from whosin.web.auth import Engine, Who
 from whosin.web.guard import ForViewers, api
-from whosin.web.schemas import Companies, History, HistoryFilter, NoFilter, Paged, Stats
+from whosin.web.questions import HistoryFilter, NoFilter, Paged
+from whosin.web.schemas import Companies, History, Stats
 
 view = api("overview", ForViewers)
 

@@ -10,7 +10,8 @@ from whosin.web.answers import answer, page
 from whosin.web.auth import Engine, Who
 from whosin.web.guard import ForOperators, ForViewers, api
 from whosin.web.problems import Problem
-from whosin.web.schemas import LogOff, LogOffResults, Session, SessionFilter, Sessions
+from whosin.web.questions import LogOff, SessionFilter
+from whosin.web.schemas import LogOffResults, Session, Sessions
 
 view = api("sessions", ForViewers)
 operate = api("sessions", ForOperators)

@@ -1,0 +1,158 @@
+"""What can be asked: filters of lists, and commands; checked against these before the engine sees them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+STATUSES = ("active", "disconnected", "logged_off", "removed")
+
+Word = Annotated[str, Field(min_length=1, max_length=256)]
+Asked = Annotated[str, Field(max_length=256)]
+Text = Annotated[str, Field(max_length=1000)]
+Limit = Annotated[int, Field(ge=1, le=1000, description="How many items at most.")]
+Cursor = Annotated[str | None, Field(max_length=512, description='"next" of the answer before.')]
+Place = Annotated[str | None, Field(pattern="^[0-9]{0,15}$", description='"next" of the answer before.')]
+Role = Literal["viewer", "operator", "administrator"]
+AccountRole = Literal["client", "gateway", "observer"]
+
+
+class Filter(BaseModel):
+    """Query parameters: an empty one counts as absent, an unknown one is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, given: Any) -> Any:
+        return (
+            {name: value for name, value in given.items() if value != ""}
+            if isinstance(given, dict)
+            else given
+        )
+
+
+class NoFilter(Filter):
+    """Nothing can be asked for, so a parameter that is given is a mistake worth telling."""
+
+
+class Paged(Filter):
+    limit: Limit = 1000
+    cursor: Place = None
+
+
+class SessionFilter(Filter):
+    status: Annotated[
+        str | None,
+        Field(
+            description=f"Some of {', '.join(STATUSES)}; commas between. Default: active,disconnected.",
+            examples=["active,disconnected"],
+        ),
+    ] = None
+    site: Asked | None = None
+    company: Asked | None = None
+    user: Asked | None = None
+    client: Annotated[Asked | None, Field(description="Client type.", examples=["desktop"])] = None
+    q: Annotated[
+        Asked | None, Field(description="Text found in id, user, machine, company, or a locked resource.")
+    ] = None
+    sort: Annotated[
+        Asked | None, Field(description='A field; "-" before it for descending.', examples=["-last_seen"])
+    ] = None
+    limit: Limit = 100
+    cursor: Cursor = None
+
+    @field_validator("status")
+    @classmethod
+    def _known_statuses(cls, given: str | None) -> str | None:
+        for name in (given or "").split(","):
+            if given is not None and name.strip() not in STATUSES:
+                raise ValueError(f'"{name.strip()}" is not a status; allowed: {", ".join(STATUSES)}')
+        return given
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name.strip() for name in self.status.split(","))) if self.status else ()
+
+
+class LockFilter(Paged):
+    site: Asked | None = None
+    company: Asked | None = None
+    resource: Annotated[Asked | None, Field(examples=["sales-order/SO-1001"])] = None
+
+
+class HistoryFilter(Filter):
+    site: Asked | None = None
+    company: Asked | None = None
+    session: Asked | None = None
+    user: Asked | None = None
+    type: Annotated[
+        Asked | None,
+        Field(
+            description='A type, or the beginning of types ending in ".".',
+            examples=["session.removed", "lock."],
+        ),
+    ] = None
+    resource: Asked | None = None
+    q: Annotated[Asked | None, Field(description="Text found anywhere in the event.")] = None
+    since: Annotated[AwareDatetime | None, Field(description="From this moment on, itself included.")] = None
+    until: Annotated[AwareDatetime | None, Field(description="Before this moment.")] = None
+    limit: Limit = 100
+    cursor: Place = None
+
+
+class PassFilter(Paged):
+    limit: Limit = 100
+
+
+class Command(BaseModel):
+    """A body that changes something: types are strict and an unknown field is refused, so that a slip in
+    `dry_run` never becomes the real thing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class LogOff(Command):
+    ids: Annotated[list[Word], Field(min_length=1, max_length=10_000)]
+    force: Annotated[bool, Field(description="Force out active ones too.")] = False
+    reason: Text | None = None
+    dry_run: Annotated[bool, Field(description="Only tell what would happen.")] = False
+
+
+class FreeLock(Command):
+    site: Word
+    company: Word
+    resource: Annotated[Word, Field(examples=["menu-editor"])]
+    reason: Text | None = None
+
+
+class CleanupSwitch(Command):
+    enabled: bool
+
+
+class CleanupRun(Command):
+    dry_run: Annotated[bool, Field(description="Only tell what a pass would do now.")] = False
+
+
+class CleanupConfirm(Command):
+    site: Word
+    company: Annotated[Word | None, Field(description="Default: the whole site.")] = None
+    client: Annotated[Word | None, Field(description="Client type. Default: every one.")] = None
+
+
+class BackupTo(Command):
+    path: Annotated[
+        str, Field(min_length=1, max_length=4096, description="A new file on the daemon's machine.")
+    ]
+
+
+class NewToken(Command):
+    name: Annotated[Word, Field(examples=["till-screen"])]
+    role: Role
+    site: Annotated[Word | None, Field(description="Limit it to one site.")] = None
+
+
+class NewAccount(Command):
+    name: Annotated[Word, Field(examples=["portal-a"])]
+    role: AccountRole
+    site: Word
+    user: Annotated[Word | None, Field(description="The only user it may speak for. Default: any.")] = None
