@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from whosin.mqtt.codec import V5, V311, ConnAck, Connect, Decoder, ProtocolError, Side, encode
 
@@ -25,3 +26,8 @@ def refused(data, *, side=Side.CLIENT, version=V5, first=False):
 
 
 BOTH = pytest.mark.parametrize("version", [V311, V5])
+
+
+def calm(examples=100):
+    """Settings that a busy machine does not upset: no deadline, and slow generation is no failure."""
+    return settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])

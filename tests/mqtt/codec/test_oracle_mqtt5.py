@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import mqtt5
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.mqtt.codec.helpers import greeted, refused
+from tests.mqtt.codec.helpers import calm, greeted, refused
 from tests.mqtt.codec.oracle import plain, translate
 from tests.mqtt.codec.strategies import first_packets, packets
 from whosin.mqtt.codec import V5, Auth, ConnAck, Connect, Decoder, ProtocolError, Side, encode
@@ -22,6 +22,7 @@ def decoder_for(side, packet):
 
 
 @SIDES
+@calm()
 @given(data=st.data())
 def test_what_mqtt5_encodes_we_decode_and_the_other_way_round(side, data):
     packet = plain(data.draw(packets(V5, side) | first_packets(V5, side)))
@@ -32,7 +33,7 @@ def test_what_mqtt5_encodes_we_decode_and_the_other_way_round(side, data):
 
 
 @SIDES
-@settings(max_examples=300)
+@calm(200)
 @given(data=st.data())
 def test_of_broken_packets_we_accept_no_more_than_mqtt5_does_and_with_the_same_meaning(side, data):
     """Single exception: an AUTH of no length at all, which means success (MQTT 5, 3.15.2.1)."""

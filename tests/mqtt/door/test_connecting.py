@@ -202,6 +202,18 @@ async def test_who_does_not_say_connect_in_time_is_closed():
     assert house.door.counts["connect_timeout"] == 1
 
 
+async def test_who_was_not_read_cannot_have_said_connect():
+    house = House()
+    house.intake.full = True
+    house.client().send(up())
+    late = Client(house.door)
+    house.advance(15_000)
+    assert not late.closed
+    house.intake.free()
+    house.advance(10_400)
+    assert late.closed
+
+
 async def test_there_is_a_limit_on_connections():
     house = House(connections=2)
     first, _ = house.client("s1"), house.client("s2")

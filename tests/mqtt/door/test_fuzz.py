@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.mqtt.codec.helpers import calm
 from tests.mqtt.codec.strategies import connects, packets
 from tests.mqtt.door.fakes import BOTH_VERSIONS, Client, House, down, up
 from whosin.mqtt.codec import (
@@ -28,7 +29,8 @@ from whosin.mqtt.codec import (
 
 SMALL = {
     "connections": 8, "pending": 4, "receive_maximum": 4, "in_flight": 3, "queue": 6, "filters": 3,
-    "sessions": 3, "write_soft": 600, "write_hard": 2_000, "client_rate": 5, "client_burst": 10, "session_expiry_ms": 60_000,
+    "sessions": 3,
+    "write_soft": 600, "write_hard": 2_000, "client_rate": 5, "client_burst": 10, "session_expiry_ms": 60_000,
 }  # fmt: skip
 NAMES = st.sampled_from(["s1", "s2", "", "+"])
 
@@ -175,7 +177,7 @@ class Street:
 
 
 @pytest.mark.parametrize("version", BOTH_VERSIONS)
-@settings(max_examples=150, deadline=None)
+@calm(80)
 @given(data=st.data())
 def test_strangers_cannot_disturb_the_door(version, data):
     steps = data.draw(actions(version))
@@ -191,7 +193,7 @@ def test_strangers_cannot_disturb_the_door(version, data):
     asyncio.run(live())
 
 
-@settings(max_examples=200, deadline=None)
+@calm(80)
 @given(chunks=st.lists(st.binary(max_size=60), max_size=5))
 def test_noise_from_the_first_byte_on_is_survived(chunks):
     async def live():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.mqtt.codec.helpers import calm
 from whosin.mqtt.door.filters import FilterTree
 from whosin.mqtt.door.wheel import GRAIN_MS, Timer, Wheel
 
@@ -28,6 +29,7 @@ def naive(pattern, topic):
     return len(wanted) == len(found)
 
 
+@calm()
 @given(
     subscriptions=st.dictionaries(st.tuples(PATTERNS, st.integers(0, 3)), st.sampled_from([0, 1])),
     topic=TOPICS,
@@ -47,6 +49,7 @@ def test_the_tree_matches_as_the_standard_says_and_forgets_all(subscriptions, to
     assert tree.empty
 
 
+@calm()
 @given(
     dues=st.lists(st.integers(0, 20_000), max_size=20),
     steps=st.lists(st.integers(0, 5_000), min_size=1, max_size=20),

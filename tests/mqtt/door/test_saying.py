@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tests.mqtt.door.fakes import BOTH_VERSIONS, House, down, up
-from whosin.mqtt.codec import V5, V311, Disconnect, Properties, PubAck, Publish, Reason, Will, encode
+from whosin.mqtt.codec import (
+    V5,
+    V311,
+    Disconnect,
+    PingReq,
+    Properties,
+    PubAck,
+    Publish,
+    Reason,
+    Subscribe,
+    Subscription,
+    Will,
+    encode,
+)
 
 both = pytest.mark.parametrize("version", BOTH_VERSIONS)
 
@@ -180,16 +193,32 @@ async def test_a_broken_packet_ends_the_connection_behind_the_good_ones(version)
 async def test_above_the_rate_reading_pauses_and_nothing_is_dropped():
     house = House(client_rate=10, client_burst=20)
     client = house.client()
-    client.send(*[up()] * 20)
+    client.send(*[up()] * 19)  # the CONNECT was the first
     assert client.transport.reading
     client.send(*[up()] * 10)
     assert not client.transport.reading
-    assert len(house.intake.heard) == 30
+    assert len(house.intake.heard) == 29
     house.advance(800)
     assert not client.transport.reading
     house.advance(400)
     assert client.transport.reading
     assert house.door.counts["paused_for_rate"] == 1
+
+
+async def test_every_packet_counts_against_the_rate_but_expected_acknowledgements():
+    house = House(client_rate=10, client_burst=20)
+    client = house.client()
+    client.send(Subscribe(1, (Subscription("whosin/v1/down/north/books/s1/#", 1),)))
+    for _ in range(50):
+        house.door.answer(down(), b"")
+    client.send(*(PubAck(number) for number in range(1, 51)))
+    assert client.transport.reading
+    client.send(*(PubAck(number) for number in range(1, 51)))
+    assert not client.transport.reading
+    house.advance(10_000)
+    assert client.transport.reading
+    client.send(*[PingReq()] * 30)
+    assert not client.transport.reading
 
 
 async def test_a_peer_that_is_not_read_is_not_silent():

@@ -198,11 +198,12 @@ class Connection(asyncio.Protocol):
             self._handle(packet)
             if self.closed:
                 return
+            messages += type(packet) is not PubAck  # those follow our own pace
         if said:
             self.door.deliver(self, at_ms, said)
         if fatal is not None:  # behind the messages ahead of it, since a will may follow
             self.end(fatal, "qos_2" if fatal is Reason.QOS_NOT_SUPPORTED else "receive_maximum")
-        elif messages and not self.closed:
+        elif self.session is not None and not self.closed:
             self._spend(messages)
 
     def _may_say(self, packet: Publish) -> bool:
@@ -229,6 +230,8 @@ class Connection(asyncio.Protocol):
         elif isinstance(packet, PubAck):
             if session.acknowledged(packet.packet_id):
                 self.pump()
+            else:
+                self._tokens -= 1
         elif isinstance(packet, PingReq):
             self.send(PINGRESP)
         elif isinstance(packet, Subscribe):
@@ -356,7 +359,7 @@ class Connection(asyncio.Protocol):
         passed_ms = self.heard_ms - self._counted_ms
         self._counted_ms = self.heard_ms
         self._tokens = min(self._burst, self._tokens + passed_ms * self._rate / 1000) - messages
-        if self._tokens < 0:
+        if self._tokens < 0 and not self._paused & RATE:
             self.door.count("paused_for_rate")
             self.pause(RATE)
             self.door.wheel.arm(self._rate_timer, self.heard_ms + round(-self._tokens * 1000 / self._rate))
@@ -381,6 +384,9 @@ class Connection(asyncio.Protocol):
         if self.closed:
             if self._transport is not None:
                 self._transport.abort()
+            return
+        if self.session is None and self._paused:
+            self.door.wheel.arm(self.timer, self.door.awake_ms() + self.door.limits.connect_ms)
             return
         if self.session is None:
             self.door.count("connect_timeout")
