@@ -186,7 +186,8 @@ class App:
         if http.listen is None:
             return
         self._http = HttpServer(
-            self.desk, self._render_metrics, http.listen.host, http.listen.port, loopback=http.listen.loopback,
+            self.desk, self._render_metrics, http.listen.host, http.listen.port,
+            loopback=http.listen.loopback and not http.behind_proxy,
             allowed_hosts=http.allowed_hosts, tls_cert=_text(http.tls_cert), tls_key=_text(http.tls_key),
         )  # fmt: skip
         try:

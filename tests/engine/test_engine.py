@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.bench import BOSS, T0, Bench
-from whosin.operations import SessionQuery
+from whosin.operations import Caller, SessionQuery
 
 
 @pytest.fixture
@@ -155,3 +155,23 @@ async def test_a_session_that_came_after_the_first_start_is_not_taken_for_silent
     again = await bench.crash()
     await again.go(80)
     assert again.status("a") == "active"
+
+
+async def test_a_caller_of_one_site_is_told_of_that_site_alone(bench: Bench) -> None:
+    for site in ("s1", "s2"):
+        await bench.login(f"a-{site}", "anna", site=site)
+        await bench.login(f"b-{site}", "bert", site=site)
+        await bench.say(f"a-{site}", "lock", {"resource": "vat-return"}, site=site)
+        await bench.say(f"b-{site}", "lock", {"resource": "vat-return", "wait_s": 900}, site=site)
+    keeper = Caller("keeper", "operator", "s1")
+    stats = await bench.desk.stats(keeper)
+    assert (stats["locks"], stats["waiting"], stats["sites"], stats["sessions"]["active"]) == (1, 1, 1, 2)
+    await bench.go(301)
+    dry = await bench.desk.run_cleanup(keeper, dry_run=True)
+    assert {one["site"] for one in dry["companies"]} == {"s1"}
+    assert dry["removed"] == 2
+    await bench.desk.run_cleanup(BOSS)
+    last = (await bench.desk.cleanup(keeper))["last"]
+    assert ({one["site"] for one in last["companies"]}, last["removed"]) == ({"s1"}, 2)
+    assert [one["id"] for one in (await bench.desk.sessions(SessionQuery(site="s2"), keeper)).items] == []
+    assert await bench.desk.session("a-s2", keeper) is None

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from whosin import wire
-from whosin.cleanup import Cleanup
+from whosin.cleanup import COUNTS, Cleanup
 from whosin.engine.access import Access
 from whosin.engine.engine import Engine
 from whosin.engine.listing import list_sessions
@@ -137,14 +137,14 @@ class Desk(Access):
             by_status[status.value] += count
             one = by_client.setdefault(client, {"active": 0, "disconnected": 0})
             one[status.value] += count
-        sites = {site for site, _ in roll.companies if caller.site in (None, site)}
+        places = [place for place in roll.companies if caller.site in (None, place[0])]
+        held, waiting, refused = self._lock_counts(caller)
         problem = engine.committer.problem
         return {
             "name": self._name, "version": self._version, "started_at": self._started,
             "now": wire.rfc3339(engine.clock.wall_ms(now)),
-            "sessions": by_status, "by_client": by_client, "locks": roll.locks.count, "waiting": roll.locks.waiting,
-            "blocked": roll.locks.waiting + roll.locks.refusals,
-            "companies": sum(1 for site, _ in roll.companies if caller.site in (None, site)), "sites": len(sites),
+            "sessions": by_status, "by_client": by_client, "locks": held, "waiting": waiting,
+            "blocked": waiting + refused, "companies": len(places), "sites": len({site for site, _ in places}),
             "heartbeats_total": engine.counts.heartbeats, "blind": bool(engine.blind),
             "sources": {name: self._source(name) for name in roll.watches},
             "storage": {
@@ -165,6 +165,16 @@ class Desk(Access):
             return {label: count for label, count in roll.tally.items() if count}
         of_site = (it for it in roll.sessions.values() if it.site == caller.site)
         return Counter((it.status, roll.label(it.client)) for it in of_site)
+
+    def _lock_counts(self, caller: Caller) -> tuple[int, int, int]:
+        """Locks held, requests that wait, refusals that are remembered."""
+        locks = self.engine.roll.locks
+        if caller.site is None:
+            return locks.count, locks.waiting, locks.refusals
+        books = [it.locks for (site, _), it in self.engine.roll.companies.items() if site == caller.site and it.locks]
+        wants = [want for book in books for want in book.wanted.everything()]
+        waiting = sum(1 for want in wants if want.waiting)
+        return sum(len(book.held) for book in books), waiting, len(wants) - waiting
 
     def _source(self, name: str) -> Json:
         sight = self.engine.roll.watches[name].sight
@@ -262,8 +272,9 @@ class Desk(Access):
             last = msgspec.json.decode(rows[0].report) if rows and rows[0].finished else None
         return {
             "enabled": desk.enabled, "every_s": desk.every_ms / 1000, "next_at": self._time(desk.next_ms),
-            "running": desk.report(desk.current) if desk.current else None, "waiting_for": desk.waits_for(now),
-            "last": last, "holds": self._holds(caller),
+            "running": _of_site(desk.report(desk.current), caller) if desk.current else None,
+            "waiting_for": desk.waits_for(now), "last": _of_site(last, caller) if last else None,
+            "holds": self._holds(caller),
         }  # fmt: skip
 
     def _holds(self, caller: Caller) -> list[Json]:
@@ -292,7 +303,7 @@ class Desk(Access):
         now = self.engine.settle()
         desk = self.cleanup_desk
         if dry_run:
-            return desk.dry_run(now)
+            return _of_site(desk.dry_run(now), caller)
         self._must_store()
         running = desk.start(caller.name)
         desk.tick(now)
@@ -316,11 +327,7 @@ class Desk(Access):
 
     async def passes(self, limit: int, caller: Caller) -> list[Json]:
         await self._settled()
-        reports = [msgspec.json.decode(row.report) for row in await self.engine.store.passes(limit)]
-        if caller.site is not None:
-            for report in reports:
-                report["companies"] = [one for one in report["companies"] if one["site"] == caller.site]
-        return reports
+        return [_of_site(msgspec.json.decode(row.report), caller) for row in await self.engine.store.passes(limit)]
 
     # --- the rest -------------------------------------------------------------------------------------
 
@@ -394,6 +401,15 @@ def _limited(query: SessionQuery, caller: Caller) -> SessionQuery:
     if caller.site is None:
         return query
     return replace(query, site=caller.site if query.site in (None, caller.site) else "\0")
+
+
+def _of_site(report: Json, caller: Caller) -> Json:
+    """A pass as this caller may see it: its site's companies and their sums."""
+    if caller.site is None:
+        return report
+    companies = [one for one in report["companies"] if one["site"] == caller.site]
+    sums = {name: sum(one[name] for one in companies) for name in COUNTS}
+    return {**report, "companies": companies, **sums, "failed": sum(1 for one in companies if one["failed"])}
 
 
 def _result(ident: str, result: str, gone: Json) -> Json:
