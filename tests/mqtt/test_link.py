@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.scripted_broker import FakeTime, Heard, ScriptedBroker, Wire
+from tests.support.scripted_broker import FakeTime, Heard, Lines, ScriptedBroker, Wire
 from whosin.mqtt.codec import (
     Connect,
     Disconnect,
@@ -32,20 +32,6 @@ if TYPE_CHECKING:
 
 TOPIC = b"whosin/v1/up/s/c/x/heartbeat"
 SECRET = "hunter2-hunter2"
-
-
-class Lines:
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict[str, Any]]] = []
-
-    def bind(self, **fields: Any) -> Lines:
-        return self
-
-    def __getattr__(self, level: str) -> Any:
-        return lambda event, **fields: self.lines.append((level, event, fields))
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        return [fields for _, name, fields in self.lines if name == event]
 
 
 class World:
@@ -172,6 +158,17 @@ async def test_a_refusal_is_said_with_its_reason_and_without_secrets(world: Worl
     assert 5 <= len(world.log.of("link.refused")) <= 7
     assert SECRET not in repr(world.log.lines)
     assert SECRET not in repr(world.link._login)
+
+
+async def test_each_cause_of_a_refusal_gets_its_own_line(world: World):
+    world.broker.connack = Reason.SERVER_BUSY
+    await world.start()
+    world.broker.connack = Reason.BANNED
+    await world.time.advance(5_000)
+    world.broker.unreachable = ConnectionRefusedError("nobody there")
+    await world.time.advance(5_000)
+    causes = [line["cause"] for line in world.log.of("link.refused")]
+    assert causes == ["refused: server_busy", "refused: banned", "nobody there"]
 
 
 async def test_tries_come_at_chance_within_a_growing_bound(world: World):

@@ -6,20 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.scripted_broker import FakeTime
+from tests.support.scripted_broker import FakeTime, Lines
 from whosin.mqtt.codec import V5, Connect, Decoder, Publish, Reason, Side, encode
 from whosin.mqtt.link.outgoing import SUBSCRIBE_ID, Outgoing
 from whosin.mqtt.link.quiet import Quiet
-
-
-class Lines:
-    """A structlog logger that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, dict[str, Any]]] = []
-
-    def __getattr__(self, level: str) -> Any:
-        return lambda event, **fields: self.lines.append((event, fields))
 
 
 class Desk:
@@ -182,7 +172,7 @@ def test_beyond_the_bound_the_oldest_answers_are_dropped_and_counted():
     for number in range(5):
         desk.out.answer("d/1", str(number).encode())
     assert desk.out.dropped == 2
-    assert [event for event, _ in desk.log.lines] == ["link.answers_dropped"]
+    assert [event for _, event, _ in desk.log.lines] == ["link.answers_dropped"]
     desk.connect()
     assert desk.sent() == ["2", "3", "4"]
 
@@ -259,7 +249,7 @@ def test_a_refused_answer_is_given_up_and_said():
     [packet] = desk.packets()
     desk.puback(packet.packet_id, Reason.NOT_AUTHORIZED)
     assert desk.out.idle
-    assert desk.log.lines == [("link.not_published", {"topic": "d/1", "cause": "not_authorized"})]
+    assert desk.log.lines == [("error", "link.not_published", {"topic": "d/1", "cause": "not_authorized"})]
 
 
 def test_what_the_broker_can_never_take_is_given_up_and_said():
@@ -269,7 +259,7 @@ def test_what_the_broker_can_never_take_is_given_up_and_said():
     desk.event("1")
     assert desk.sent() == ["1"]
     assert desk.done == ["x" * 200]
-    event, fields = desk.log.lines[0]
+    _, event, fields = desk.log.lines[0]
     assert event == "link.not_published"
     assert fields["allowed"] == 100
 

@@ -1,7 +1,5 @@
 """A real Mosquitto on a free loopback port, run from the configuration that ships.
 
-pytest_plugins = ("tests.support.mosquitto",)
-
 def test_it(mosquitto): ...  # running; mosquitto.port, .kill(), .pause(), .restart(keep_state=True)
 """
 
@@ -18,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -30,12 +30,6 @@ def find_program(name: str) -> str | None:
 
 
 needs_mosquitto = pytest.mark.skipif(find_program("mosquitto") is None, reason="needs mosquitto")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], object], limit_s: float = 10.0) -> None:

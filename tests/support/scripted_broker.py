@@ -206,6 +206,22 @@ class ScriptedBroker:
             self.time.call_later(0, lambda: wire.send(reply) if wire.reading else None)
 
 
+class Lines:
+    """A structlog logger that keeps what it is told: level, event, fields."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def bind(self, **_fields: Any) -> Lines:
+        return self
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda event, **fields: self.lines.append((level, event, fields))
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [fields for _, name, fields in self.lines if name == event]
+
+
 class Heard:
     """An Intake that writes down what it is told."""
 

@@ -335,7 +335,7 @@ class Connection(asyncio.Protocol):
             largest_packet=terms.maximum_packet_size,
         )
         self.subscribed_ms = at_ms
-        tools.quiet.say("info", "link.connected", "", session_present=self._session_present)
+        tools.quiet.tell("info", "link.connected", session_present=self._session_present)
         tools.intake.sighted(SOURCE, at_ms)
         tools.outgoing.status(self._login.status_topic, b"online")
         self.flush_soon()
@@ -366,7 +366,7 @@ class Connection(asyncio.Protocol):
         if self._awaits_ms is not None and now - self._awaits_ms >= _HANDSHAKE_MS:
             self.abort(f"no {'SUBACK' if self.greeted else 'CONNACK'} within {_HANDSHAKE_MS // 1000} s")
         elif self._pulse.dead(now):
-            self.abort(f"half-open: no reply to a ping for {now - self._pulse.asked_ms} ms")
+            self.abort("half-open: no reply to a ping")
         elif self.greeted:
             self._ping_if_due(now)
             if self._subscribe_ms is not None and now >= self._subscribe_ms:

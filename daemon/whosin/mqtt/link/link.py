@@ -142,15 +142,17 @@ class Link:
             self._outgoing.status(self._status_topic, b"offline", last=True)
             connection.flush_soon()
             drained = await self._drained(connection)
+            self._task.cancel()
             # If `offline` may not have left, the will says it.
             connection.goodbye(Reason.SUCCESS if drained else Reason.DISCONNECT_WITH_WILL)
             await self._within(_CLOSE_S, connection.ended.done)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
+        task, self._task = self._task, None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         if connection is not None:
             connection.abort("closed by us")
         self._tools.intake.blinded(SOURCE)
+        self._quiet.tell("info", "link.stopped")
 
     # --- staying connected ---
 
@@ -164,7 +166,7 @@ class Link:
         clean_start = self._broken >= _BROKEN_IN_A_ROW
         if clean_start:
             self._broken = 0
-            self._quiet.say("error", "link.session_dropped", "", after_protocol_errors=_BROKEN_IN_A_ROW)
+            self._quiet.tell("error", "link.session_dropped", after_protocol_errors=_BROKEN_IN_A_ROW)
         connection = Connection(self._login, tools, clean_start=clean_start)
         try:
             await self._dial(lambda: connection)
@@ -198,9 +200,8 @@ class Link:
             return await loop.create_connection(factory, self.host, self.port, ssl=self._tls)
 
     def _say(self, event: str, cause: str, **fields: object) -> None:
-        kind = cause.partition(":")[0]
         retry_s = round(self._delay_s, 1)
-        self._quiet.say("warning", event, kind, cause=cause, retry_s=retry_s, **fields)
+        self._quiet.say("warning", event, cause, cause=cause, retry_s=retry_s, **fields)
 
     def _flush(self) -> None:
         if self._connection is not None:

@@ -1,4 +1,4 @@
-"""Log lines about trouble that repeats: at most one per cause in ten seconds.
+"""The link's log lines; about trouble that repeats at most one per cause in ten seconds.
 
 Owns: when such a line was last written. Must not know: what the trouble is.
 """
@@ -22,6 +22,10 @@ class Quiet:
         self._clock = clock
         self._said: dict[tuple[str, str], tuple[int, int]] = {}  # last line at, held back since
 
+    def tell(self, level: str, event: str, /, **fields: object) -> None:
+        """Write a line in any case."""
+        getattr(self._log, level)(event, **fields)
+
     def say(self, level: str, event: str, reason: str, /, **fields: object) -> None:
         """Write a line, unless the same event was written for the same reason less than 10 s ago."""
         now = self._clock.now_ms()
@@ -35,4 +39,4 @@ class Quiet:
         self._said[key] = now, 0
         if held:
             fields["repeated"] = held
-        getattr(self._log, level)(event, **fields)
+        self.tell(level, event, **fields)
