@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from tests.support.mosquitto import Mosquitto
 
-pytest_plugins = ("tests.support.mosquitto",)
-
 QUICK = Backoff(first_s=0.02, most_s=0.05)
 
 

@@ -7,6 +7,7 @@ Owns the line, the sessions' registry and the batches of heartbeats. The convers
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import uuid
 from contextlib import suppress
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
+log = logging.getLogger("whosin.client")
+
 BATCH: Final = 500  # ids in one message: some 20 KiB with UUIDs, 34 KiB at most, of the 256 KiB allowed
+IDLE_EVERY_S: Final = 60.0  # with nobody to beat for
 AT_ONCE: Final = 100  # logins under way together; the others wait their turn
 
 
@@ -77,6 +81,9 @@ class Gateway:
         self._up = asyncio.Event()
         self._settled = asyncio.Event()
         self._error: BaseException | None = None
+        self._every_s = IDLE_EVERY_S
+        self._beat_at = 0.0
+        self._sooner = asyncio.Event()
         self._beater: asyncio.Task[None] | None = None
         self._draw = random.Random()  # noqa: S311 - jitter, not a secret
         self._line: Line | RemoteLine | None = None
@@ -163,6 +170,7 @@ class Gateway:
             await self.close()
             raise
         self._beater = asyncio.create_task(self._beat_on(), name="whosin-batches")
+        self._beater.add_done_callback(self._beaten)
         return self
 
     async def _connected(self) -> None:
@@ -207,6 +215,8 @@ class Gateway:
 
     def line_up(self) -> None:
         self.state, self.why = State.CONNECTED, ""
+        self._beat_at = 0.0  # long ago: at once
+        self._sooner.set()
         self._up.set()
         self._settled.set()
         for session in list(self._sessions.values()):
@@ -251,14 +261,37 @@ class Gateway:
     def dismiss(self, session: GatewayLogin) -> None:
         self._sessions.pop(session.id, None)
 
+    def paced(self, session: GatewayLogin) -> None:
+        """The daemon told this session how often to beat."""
+        if session.heartbeat_every_s < self._every_s:
+            self._every_s = session.heartbeat_every_s
+            self._sooner.set()
+
     async def _beat_on(self) -> None:
-        """All that are due, each time the most impatient of them wants it; at once after coming back."""
+        """All of them, whenever the most impatient wants it; at once after coming back."""
         while True:
             await self._up.wait()
+            await self._until_due()
+            paces = [each.heartbeat_every_s for each in self._sessions.values() if each.logins]
+            self._every_s = min(paces, default=IDLE_EVERY_S)
+            self._beat_at = asyncio.get_running_loop().time()
             with suppress(NotConnected, NoAnswer):
                 await self._beat_all()
-            every_s = min((each.heartbeat_every_s for each in self._sessions.values()), default=1.0)
-            await asyncio.sleep(every_s * self._draw.uniform(0.85, 1.0))
+
+    async def _until_due(self) -> None:
+        """A little early each time, and never in step with other gateways."""
+        early = self._draw.uniform(0.85, 1.0)
+        with suppress(TimeoutError):
+            while True:
+                self._sooner.clear()
+                async with asyncio.timeout_at(self._beat_at + self._every_s * early):
+                    await self._sooner.wait()
+
+    def _beaten(self, task: asyncio.Task[None]) -> None:
+        """A defect here ends all sessions loudly instead of letting them fall silent."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the gateway failed", exc_info=error)
+            self.line_over(error)
 
     async def _beat_all(self) -> None:
         companies: dict[str, list[GatewayLogin]] = {}
@@ -332,6 +365,10 @@ class GatewayLogin(Session):
     async def _publish(self, verb: str, payload: bytes, qos: int) -> None:
         who = self.who
         await self._gateway.publish(wire.up(who.site, who.company, who.session, verb), payload, qos)
+
+    def _settle_in(self, *, ask_held: bool) -> None:
+        super()._settle_in(ask_held=ask_held)
+        self._gateway.paced(self)
 
     def _ended(self) -> None:
         self._gateway.dismiss(self)

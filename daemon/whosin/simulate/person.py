@@ -35,7 +35,7 @@ class Person:
         self._day = day
         self._draw = Random(f"{day.options.seed}/{role.number}")  # noqa: S311 - a play, not a secret
         self._stir = asyncio.Event()  # the day or the session is over: stop pausing
-        self._patience: asyncio.Timeout | None = None  # while asking for a lock
+        self._patience: asyncio.Timeout | None = None  # until the day is over
         self._busy_at = 0.0
 
     async def live(self) -> None:
@@ -60,6 +60,10 @@ class Person:
                 return self._draw.uniform(1, 5)
             self._day.summary.logins += 1
             return await self._work_and_go(login)
+        except asyncio.CancelledError:
+            if self.login is not None:
+                await self.login.abandon()
+            raise
         finally:
             if self.login is not None:
                 self._day.summary.beats += self.login.beats
@@ -70,16 +74,17 @@ class Person:
     async def _come(self) -> AnyLogin | None:
         tally = self._day.summary
         try:
-            login = await self._make_login()
-            await login.open()
+            async with asyncio.timeout(None) as self._patience:
+                login = await self._make_login()
+                return await login.open()
         except LoginRefused as refused:
             tally.login_refusals[refused.code] += 1
-        except (NoAnswer, NotConnected):
+        except (NoAnswer, NotConnected, TimeoutError):
             tally.unanswered += 1
         except SessionEnded as ended:
             tally.ended_by[ended.by or ended.status] += 1
-        else:
-            return login
+        finally:
+            self._patience = None
         return None
 
     async def _make_login(self) -> AnyLogin:
