@@ -24,6 +24,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests.support.ports import free_port
+
 WHOSIN = str(Path(sys.executable).with_name("whosin"))
 
 SETTINGS = """
@@ -61,12 +63,6 @@ every_s = 2
 flush_s = 0.5
 {more}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(condition: Callable[[], Any], limit_s: float = 15.0, what: str = "") -> Any:
