@@ -37,7 +37,9 @@ def copy(db: sqlite3.Connection, source: Path, target: str, stopping: Callable[[
         _copy(db, part, path, stopping)
     except (sqlite3.Error, OSError) as error:
         if stopping():
-            raise StoreError("io", "no backup was made: the daemon is stopping") from error
+            raise StoreError(
+                "io", "no backup was made: the daemon is stopping, or its storage is in trouble"
+            ) from error
         damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
         fault = store_error(error, source if damaged else path)
         raise StoreError(fault.kind, f"no backup was made: {fault}") from error

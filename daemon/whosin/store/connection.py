@@ -1,8 +1,8 @@
-"""Connections: how they are set up, and how a broken one is replaced.
+"""Connections: how they are set up, and how whole functions are run on them.
 
-Owns aiosqlite, its threads, and SQLite's settings. Must not know tables.
+Owns aiosqlite, its threads, and SQLite's settings. Must not know tables, nor what is to be done about faults.
 
-Everything is done in whole functions on the connection's own thread, never statement by statement: a task
+Never statement by statement: a task
 that is cancelled between BEGIN and COMMIT would leave the transaction open, and each statement would wait
 for the event loop anew.
 """
@@ -33,7 +33,8 @@ _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",  # durable on return, not only consistent
     "PRAGMA wal_autocheckpoint = 16384",  # only a backstop: see `checkpoint`
     "PRAGMA journal_size_limit = 4194304",  # what the log shrinks to once it is checkpointed
-    "PRAGMA cache_size = -16384",  # KiB; a large commit must not spill into the log before its time
+    "PRAGMA cache_size = -16384",  # KiB
+    "PRAGMA cache_spill = OFF",  # a large commit rather takes more memory for a while
     "PRAGMA temp_store = MEMORY",  # a sort must not need the disk that may be full
     "PRAGMA cell_size_check = ON",  # notice damaged pages early
     "PRAGMA trusted_schema = OFF",
@@ -72,8 +73,7 @@ class _Thread(aiosqlite.Connection):
 
 
 class Channel:
-    """One connection, one call at a time, in the order of the calls. After a fault that a connection may
-    not survive, the next call gets a new one."""
+    """One connection, made when it is first needed; one call at a time, in the order of the calls."""
 
     def __init__(self, path: Path, connector: Callable[[], sqlite3.Connection]) -> None:
         self._path = path
@@ -112,20 +112,18 @@ class Channel:
             except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
                 if is_callers_fault(error):
                     raise ValueError(f"a row that cannot be stored: {error}") from error
-                fault = store_error(error, self._path)
-                if fault.kind not in {"full", "locked"}:
-                    await self._drop()
-                raise fault from error
-
-    async def _drop(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            with contextlib.suppress(sqlite3.Error):
-                await thread.close()
+                raise store_error(error, self._path) from error
 
     async def close(self) -> None:
-        """After the calls that were handed over."""
+        """After all calls that were handed over."""
         while self._calls:
             await asyncio.wait(self._calls)
+        await self.renew()
+
+    async def renew(self) -> None:
+        """The next call gets a new connection."""
         async with self._turn:
-            await self._drop()
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    await thread.close()

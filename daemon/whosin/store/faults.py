@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
+import secrets
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
@@ -39,8 +39,7 @@ _ADVICE: Final = {
     "corrupt": "it is damaged; stop the daemon, keep a copy of the file, and put back the newest backup",
     "io": "it cannot be read or written; see to the disk or the file and it goes on by itself",
 }
-_NEARLY_FULL: Final = 64 * 1024
-"""Bytes. Where less is free, a failed write is taken for a full disk even if SQLite says `disk I/O error`."""
+_PROBE_BYTES: Final = 64 * 1024
 
 
 def store_error(error: Exception, path: Path) -> StoreError:
@@ -48,7 +47,7 @@ def store_error(error: Exception, path: Path) -> StoreError:
     if isinstance(error, StoreError):
         return error
     kind = _ERRNO_KINDS.get(error.errno or 0) if isinstance(error, OSError) else _sqlite_kind(error)
-    kind = kind or _kind_by_disk(path)
+    kind = kind or _kind_by_trying(path.parent)
     return StoreError(kind, f"{path}: {_ADVICE[kind]} ({_said(error)})")
 
 
@@ -73,18 +72,20 @@ def _sqlite_kind(error: Exception) -> str | None:
     return _KINDS.get(_primary_code(error))
 
 
-def _kind_by_disk(path: Path) -> str:
-    """SQLite's `disk I/O error` and `unable to open` have causes that people mend in different ways."""
-    folder = path.parent
+def _kind_by_trying(folder: Path) -> str:
+    """SQLite's `disk I/O error` and `unable to open` do not tell why, and people mend each cause in another
+    way: whoever writes a page of their own there is told."""
+    probe = folder / f".whosin-{secrets.token_hex(4)}.probe"
     try:
-        if shutil.disk_usage(folder).free < _NEARLY_FULL:
-            return "full"
-        if hasattr(os, "statvfs") and os.statvfs(folder).f_flag & os.ST_RDONLY:
-            return "read_only"
-        if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-            return "read_only"
-    except OSError:
-        pass
+        handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(handle, bytes(_PROBE_BYTES))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+            probe.unlink()
+    except OSError as error:
+        return _ERRNO_KINDS.get(error.errno or 0, "io")
     return "io"
 
 

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class LogRemoved(StoreError):  # noqa: N818
-    """The log has lost its name; what it holds can be saved by closing all connections."""
-
-
 class Place:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,7 +53,7 @@ class Place:
         except FileNotFoundError:
             found = None
         if found is None or _identity(found) != self._log:
-            raise LogRemoved("io", f"{self.log} was removed while in use; what it holds is being saved")
+            raise StoreError("io", f"{self.log} was removed while in use; what it holds is being saved")
         return found.st_size
 
     def _check_file(self) -> None:

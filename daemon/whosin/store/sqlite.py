@@ -21,7 +21,7 @@ from whosin.store import backup, schema, search, transactions
 from whosin.store import statements as sql
 from whosin.store.connection import Channel, connect
 from whosin.store.guard import Guard
-from whosin.store.place import LogRemoved, Place
+from whosin.store.place import Place
 
 if TYPE_CHECKING:
     import os
@@ -38,6 +38,8 @@ T = TypeVar("T")
 LONGEST_LOG: Final = 16 * 1024 * 1024
 """Bytes. From here on the log is folded into the file. Rarely is cheap: a page that was written ten times
 is copied once. But a crash makes the next start read the whole log."""
+_PASSING: Final = frozenset({"full", "locked"})
+"""Faults that a rollback mends."""
 _IDS_AT_ONCE: Final = 1_000
 
 
@@ -52,6 +54,7 @@ class SqliteStore:
         self._opened = False
         self._side_tasks: set[asyncio.Task[Any]] = set()
         self._folding: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._fold_at = LONGEST_LOG
         self._log_size = 0
         self._was_full = False
@@ -128,11 +131,7 @@ class SqliteStore:
         cancellation, for good. Committing the same changes again is harmless. ValueError: a row that can
         never be stored (a number beyond 64 bits, half a surrogate pair, an id used by two keys).
         """
-        try:
-            await self._on(self._writer).run(self._apply, changes)
-        except LogRemoved:
-            await self._aside(self._save_log())
-            raise
+        await self._run(self._writer, self._apply, changes)
         if self._log_size >= self._fold_at and self._folding is None:
             self._folding = self._side_task(self._fold())
 
@@ -151,7 +150,7 @@ class SqliteStore:
 
     async def prune(self, before: int, limit: int) -> int:
         """Delete at most `limit` events, ended sessions and finished passes from before (wall ms)."""
-        return await self._on(self._writer).run(transactions.prune, before, limit)
+        return await self._run(self._writer, transactions.prune, before, limit)
 
     async def _fold(self) -> None:
         """Fold the log into the file: nearly all of it beside the commits, on a connection of its own, and
@@ -167,13 +166,6 @@ class SqliteStore:
             # Somebody reading an old snapshot keeps the log from starting anew: try again when it has grown.
             self._fold_at = LONGEST_LOG + (self._log_size if rest else 0)
             self._folding = None
-
-    async def _save_log(self) -> None:
-        """With the last connection closed, SQLite folds the log into the file; new ones make a new log."""
-        while others := self._side_tasks - {asyncio.current_task()}:
-            await asyncio.wait(others)
-        await self._reader.close()
-        await self._writer.close()
 
     # --- reading -----------------------------------------------------------------------------------
 
@@ -229,17 +221,49 @@ class SqliteStore:
     async def _read(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        return await self._on(self._reader).run(function, *args, **kwargs)
+        return await self._run(self._reader, function, *args, **kwargs)
 
-    # --- beside both -------------------------------------------------------------------------------
+    # --- both, and beside both ---------------------------------------------------------------------
+
+    async def _run(
+        self,
+        channel: Channel,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        self._check_open()
+        try:
+            return await channel.run(function, *args, **kwargs)
+        except StoreError as fault:
+            if fault.kind not in _PASSING:
+                self._renewing = self._renewing or self._side_task(self._renew())
+                await asyncio.shield(self._renewing)
+            raise
+
+    async def _renew(self) -> None:
+        """After a fault that a connection may not survive: the next call gets a new one. All at once, since
+        they share what SQLite keeps of the file in memory; and with the last one closed, SQLite folds the
+        log into the file, even if the log has lost its name."""
+        try:
+            while others := self._side_tasks - {asyncio.current_task()}:
+                await asyncio.wait(others)
+            await self._reader.renew()
+            await self._writer.renew()
+        finally:
+            self._renewing = None
 
     async def backup(self, path: str) -> None:
         """A consistent, checked copy in one file (0600), while commits go on.
 
         Raises Refused `exists` or `bad_path`, StoreError if it could not be made.
         """
-        self._on(self._reader)
-        await self._aside(self._apart(backup.copy, self.path, path, lambda: not self._opened))
+        self._check_open()
+
+        def stopping() -> bool:
+            return not self._opened or self._renewing is not None
+
+        await asyncio.shield(self._side_task(self._apart(backup.copy, self.path, path, stopping)))
 
     async def _apart(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -251,11 +275,8 @@ class SqliteStore:
         finally:
             await channel.close()
 
-    async def _aside(self, work: Coroutine[Any, Any, T]) -> T:
-        """Done to its end even if the caller is cancelled."""
-        return await asyncio.shield(self._side_task(work))
-
     def _side_task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Shield it to have it done to its end even if the caller is cancelled."""
         task = asyncio.create_task(work)
         self._side_tasks.add(task)
         task.add_done_callback(self._forget)
@@ -266,10 +287,9 @@ class SqliteStore:
         if not task.cancelled():
             task.exception()  # whoever asked for it may be gone
 
-    def _on(self, channel: Channel) -> Channel:
+    def _check_open(self) -> None:
         if not self._opened:
             raise StoreError("io", f"{self.path} is not open")
-        return channel
 
 
 def _nothing(_: sqlite3.Connection) -> None:

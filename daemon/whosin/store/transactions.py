@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from whosin.model import Status
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 FINAL: Final = frozenset(status.value for status in Status if status.final)
 
 R = TypeVar("R", bound=NamedTuple)
+_key: Final = attrgetter("key")
 
 
 @contextlib.contextmanager
@@ -78,6 +80,9 @@ def _put_sessions(db: sqlite3.Connection, sessions: Mapping[int, SessionRow]) ->
     ended: list[SessionRow] = []
     for row in sessions.values():
         (ended if row.status in FINAL else live).append(row)
+    # By key, the order of the tables: neighbours share a page.
+    live.sort(key=_key)
+    ended.sort(key=_key)
     if live:
         db.executemany(sql.PUT_SESSION, map(tuple, live))
     if ended:
