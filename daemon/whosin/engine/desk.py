@@ -138,13 +138,13 @@ class Desk(Access):
             one = by_client.setdefault(client, {"active": 0, "disconnected": 0})
             one[status.value] += count
         places = [place for place in roll.companies if caller.site in (None, place[0])]
-        held, waiting, refused = self._lock_counts(caller)
+        held, waiting, blocked = self._lock_counts(caller)
         problem = engine.committer.problem
         return {
             "name": self._name, "version": self._version, "started_at": self._started,
             "now": wire.rfc3339(engine.clock.wall_ms(now)),
             "sessions": by_status, "by_client": by_client, "locks": held, "waiting": waiting,
-            "blocked": waiting + refused, "companies": len(places), "sites": len({site for site, _ in places}),
+            "blocked": blocked, "companies": len(places), "sites": len({site for site, _ in places}),
             "heartbeats_total": engine.counts.heartbeats, "blind": bool(engine.blind),
             "sources": {name: self._source(name) for name in roll.watches},
             "storage": {
@@ -167,14 +167,12 @@ class Desk(Access):
         return Counter((it.status, roll.label(it.client)) for it in of_site)
 
     def _lock_counts(self, caller: Caller) -> tuple[int, int, int]:
-        """Locks held, requests that wait, refusals that are remembered."""
-        locks = self.engine.roll.locks
-        if caller.site is None:
-            return locks.count, locks.waiting, locks.refusals
-        books = [it.locks for (site, _), it in self.engine.roll.companies.items() if site == caller.site and it.locks]
+        """Locks held, requests that wait, sessions that a lock keeps waiting or has turned away."""
+        companies = self.engine.roll.companies.items()
+        books = [it.locks for (site, _), it in companies if it.locks is not None and caller.site in (None, site)]
         wants = [want for book in books for want in book.wanted.everything()]
-        waiting = sum(1 for want in wants if want.waiting)
-        return sum(len(book.held) for book in books), waiting, len(wants) - waiting
+        stopped = {it.session.id for it in wants if it.waiting or any(not lock.released for lock in it.refused_by)}
+        return sum(len(book.held) for book in books), sum(1 for it in wants if it.waiting), len(stopped)
 
     def _source(self, name: str) -> Json:
         sight = self.engine.roll.watches[name].sight
