@@ -66,6 +66,7 @@ class Intake:
         self.blind = True
         self.proof_ms = 0
         self.full = False
+        self.free: list[Callable[[], None]] = []
 
     def deliver(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
         self.messages += messages
@@ -91,7 +92,7 @@ class Intake:
         raise AssertionError(reason)
 
     def when_free(self, call: Callable[[], None]) -> None:
-        raise AssertionError("never full")
+        self.free.append(call)
 
     def payloads(self) -> list[bytes]:
         return [message.payload for message in self.messages]
@@ -361,24 +362,29 @@ async def test_a_flood_arrives_whole(
 
 
 async def test_a_flood_waits_for_a_daemon_that_reads_late(mosquitto: Mosquitto, links: Links, client: Client):
-    """Ten thousand logins while it is away, and a burst of heartbeats while it stands still."""
+    """Ten thousand logins while it is away, and a burst of heartbeats while its inbox is full."""
     intake = Intake()
     link = await links.connected(mosquitto.port, intake)
     await link.stop()
     for n in range(10_000):
         client.publish(LOGIN, b"%d" % n, packet_id=n + 1)
     await until(lambda: len(client.packets) == 10_001)  # CONNACK and all PUBACKs
-    link = await links.connected(mosquitto.port, intake)
-    assert link._connection is not None
-    link._connection._transport.pause_reading()
+    await links.connected(mosquitto.port, intake)
+    await until(lambda: len(intake.messages) == 10_000)
+    intake.full = True
+    client.publish(BEAT, b"the last that fits")
+    await until(lambda: intake.free)
     beat = encode_publish(BEAT.encode(), b'{"activity":"%s"}' % (b"x" * 100), version=V5)
     for _ in range(100):  # some 15 MB: more than the sockets between us hold
         client.writer.write(beat * 1_000)
         await client.writer.drain()
     await asyncio.sleep(0.5)
-    link._connection._transport.resume_reading()
-    await until(lambda: len(intake.messages) >= 110_000, 60)
-    assert len(intake.messages) == 110_000
+    assert len(intake.messages) == 10_001
+    intake.full = False
+    intake.free[0]()
+    await until(lambda: len(intake.messages) >= 110_001, 60)
+    assert len(intake.messages) == 110_001
+    assert intake.sights == 2
 
 
 async def test_the_shipped_limits_are_wide_enough_and_mosquittos_own_are_not(
