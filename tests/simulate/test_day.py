@@ -137,7 +137,7 @@ def test_ctrl_c_sends_everybody_home(place: Place, how: signal.Signals) -> None:
     assert process.returncode == 0, err
     assert "Traceback" not in err
     summary = json.loads(out)
-    assert summary["logins"] == len(summary["logged_out"]) >= 4
+    assert summary["logins"] == len(summary["logged_out"]) > 0
     assert not place.daemon.sessions()
 
 
