@@ -61,9 +61,26 @@ class _Thread(aiosqlite.Connection):
     """aiosqlite's connection with its thread, to run whole functions there."""
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
-        super().__init__(connector, iter_chunk_size=64)
+        super().__init__(self._try, iter_chunk_size=64)
+        self._wanted = connector
+        self._failed: Exception | None = None
         # A process that dies of an error elsewhere must not stay for a thread that waits for work.
         self._thread.daemon = True
+
+    async def start(self) -> None:
+        await self
+        if self._failed is not None:
+            await self.close()
+            raise self._failed
+
+    def _try(self) -> sqlite3.Connection:
+        """Where connecting fails, aiosqlite leaves its thread to itself, which then may meet a closed loop.
+        So it gets a connection in any case, and is closed like any other."""
+        try:
+            return self._wanted()
+        except Exception as error:  # noqa: BLE001 - raised again in `start`
+            self._failed = error
+            return sqlite3.connect(":memory:")
 
     async def run(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -106,7 +123,7 @@ class Channel:
             try:
                 if self._thread is None:
                     thread = _Thread(self._connector)
-                    await thread
+                    await thread.start()
                     self._thread = thread
                 return await self._thread.run(function, *args, **kwargs)
             except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:

@@ -9,12 +9,15 @@ in it vanishes with the process. So each commit looks whether the files are stil
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from whosin.errors import StoreError
+from whosin.errors import StoreError, StoreRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_MAGIC: Final = b"SQLite format 3\0"
 
 
 class Place:
@@ -31,11 +34,22 @@ class Place:
             missing.mkdir(mode=0o700, exist_ok=True)
 
     def make_file(self) -> None:
-        """An empty file, 0600, where there is none; SQLite gives those beside it the same mode."""
+        """An empty file, 0600, where there is none; SQLite gives those beside it the same mode.
+
+        Raises StoreRefused for a file that is no database. SQLite would not: it overwrites a short one.
+        """
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
-            return
+            with self.path.open("rb") as file:
+                if file.read(len(_MAGIC)) not in {b"", _MAGIC}:
+                    raise self.no_database() from None
+
+    def no_database(self) -> StoreRefused:
+        return StoreRefused(
+            f"{self.path} is not an SQLite database, or its first page is damaged; it was left as it is. "
+            "Put back the newest backup, or set `store.url` to another file"
+        )
 
     def note(self, *, again: bool = False) -> None:
         """The files have been opened. `again`: by a new connection, which must have found the same file."""

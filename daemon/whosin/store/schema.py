@@ -42,6 +42,23 @@ def migrations() -> tuple[Migration, ...]:
     return tuple(known)
 
 
+def refuse_strangers(db: sqlite3.Connection, path: Path, newest: int) -> None:
+    """Raises StoreRefused, before anything is changed, for a newer schema and for another program's file."""
+    version = _number(db, "PRAGMA user_version")
+    found = _number(db, "PRAGMA application_id")
+    empty = version == found == 0 and not _number(db, "SELECT count(*) FROM sqlite_master")
+    if found != APPLICATION_ID and not empty:
+        raise StoreRefused(
+            f"{path} is a database of another program (application id {found}, expected {APPLICATION_ID}); "
+            "it was left as it is. Set `store.url` to a file of its own"
+        )
+    if version > newest:
+        raise StoreRefused(
+            f"{path} has schema version {version}, made by a newer Whosin; this one knows up to {newest}. "
+            "Run the newer Whosin again, or put back a backup from before the upgrade"
+        )
+
+
 def use_log(db: sqlite3.Connection, path: Path) -> None:
     """Write ahead, so that readers and the writer do not wait for each other; the file remembers it."""
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -52,21 +69,15 @@ def use_log(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration]) -> None:
-    """Bring the file to the newest version in one transaction; a file that is not ours is refused."""
+def migrate(db: sqlite3.Connection, known: Sequence[Migration]) -> None:
+    """Bring the file to the newest version, in one transaction."""
     version = _number(db, "PRAGMA user_version")
-    newest = known[-1].version
-    if version > newest:
-        raise StoreRefused(
-            f"{path} has schema version {version}, made by a newer Whosin; this one knows up to {newest}. "
-            f"Run the newer Whosin again, or put back a backup from before the upgrade"
-        )
-    _refuse_strangers(db, path, version)
-    if version == newest:
+    steps = [step for step in known if step.version > version]
+    if not steps:
         return
-    steps = "\n".join(step.sql for step in known if step.version > version)
+    script = "\n".join(step.sql for step in steps)
     try:
-        db.executescript(f"BEGIN IMMEDIATE;\n{steps}\nPRAGMA user_version = {newest};\nCOMMIT;")
+        db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {steps[-1].version};\nCOMMIT;")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
@@ -83,16 +94,6 @@ def check(db: sqlite3.Connection, path: Path) -> None:
                 "corrupt",
                 f"{path} is damaged ({table}: {found}); keep a copy of it and put back the newest backup",
             )
-
-
-def _refuse_strangers(db: sqlite3.Connection, path: Path, version: int) -> None:
-    found = _number(db, "PRAGMA application_id")
-    empty = version == 0 and not _number(db, "SELECT count(*) FROM sqlite_master")
-    if found != APPLICATION_ID and not (empty and found == 0):
-        raise StoreRefused(
-            f"{path} is a database of another program (application id {found}, expected {APPLICATION_ID}); "
-            "it was left as it is. Set `store.url` to a file of its own"
-        )
 
 
 def _number(db: sqlite3.Connection, sql: str) -> int:

@@ -90,11 +90,15 @@ class SqliteStore:
         with contextlib.ExitStack() as undo:
             try:
                 db = undo.enter_context(contextlib.closing(connect(self.path)))
+                known = schema.migrations()
+                schema.refuse_strangers(db, self.path, known[-1].version)
                 schema.use_log(db, self.path)
-                schema.migrate(db, self.path, schema.migrations())
+                schema.migrate(db, known)
                 schema.check(db, self.path)
             except sqlite3.DatabaseError as error:
-                raise _refusal(error, self.path) from error
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                    raise self._place.no_database() from error
+                raise
             self._place.note()
             undo.pop_all()
         return db
@@ -307,13 +311,3 @@ def _fold_log(db: sqlite3.Connection) -> int:
     _, in_log, folded = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     left: int = in_log - folded
     return left
-
-
-def _refusal(error: sqlite3.DatabaseError, path: Path) -> Exception:
-    """A file without SQLite's header is none of ours to mend or to wait for."""
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-        return StoreRefused(
-            f"{path} is not an SQLite database, or its first page is damaged; it was left as it is. "
-            "Put back the newest backup, or set `store.url` to another file"
-        )
-    return error
