@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from whosin import __version__, settings as settings_room
+from whosin import __version__, wire
+from whosin import settings as settings_room
 from whosin.cleanup import Cleanup
 from whosin.clock import SystemClock
 from whosin.engine.desk import Desk
@@ -25,6 +26,7 @@ from whosin.engine.engine import Engine, Pace
 from whosin.errors import Refused, SettingsError, StoreError, StoreRefused
 from whosin.model import Event
 from whosin.mqtt.door import Door, DoorLimits
+from whosin.mqtt.door.observers import earliest, wants
 from whosin.mqtt.link import Link
 from whosin.observe.counts import Counts
 from whosin.observe.journal import BadInputLog, Journal
@@ -34,7 +36,7 @@ from whosin.store.sqlite import SqliteStore
 from whosin.web.server import HttpServer
 
 if TYPE_CHECKING:
-    from whosin.ports import Transport
+    from whosin.ports import Loaded, ObserverRow, Transport
     from whosin.settings import Settings
 
 PRUNE_EVERY_S = 60.0
@@ -125,6 +127,7 @@ class App:
         self.desk.restore(loaded)
         self.engine.begin(loaded, self._transports())
         self.cleanup.begin(loaded)
+        await self._restore_observers(loaded)
         self._admin_token()
         self.engine.collect()
         await self.engine.durable()
@@ -177,9 +180,36 @@ class App:
                 connections=limits.connections, client_rate=rate, client_burst=2 * rate,
                 gateway_rate=max(rate, 5_000), gateway_burst=2 * max(rate, 5_000),
             ),
+            store_observer=self._remember_observer,
         )  # fmt: skip
         self.desk.on_removed_account = door.dismiss
         return door
+
+    async def _restore_observers(self, loaded: Loaded) -> None:
+        """The door's durable observers get what was published before the restart and not acknowledged."""
+        door = self._door
+        if door is None:
+            return
+        changes = self.engine.committer.open.changes
+        rows = [row for row in loaded.observers if row.account is None or self.desk.knows(row.account)]
+        changes.observers.update({row.client_id: None for row in loaded.observers if row not in rows})
+        handed = self.engine.outbox.sinks[door.source].cursor
+        door.restore(rows, handed)
+        seq = earliest(rows)
+        while seq is not None and seq < handed:
+            events = await self.store.events_after(seq, 1_000)
+            for event in events:
+                message = wire.event(event, loaded.store_id, self.settings.daemon.name)
+                if message is not None and event.seq <= handed:
+                    for row in rows:
+                        if wants(row, event.seq, message[0]):
+                            door.owe(row, event.seq, *message)
+            seq = events[-1].seq if events else None
+        self.engine.on_flush.append(lambda changes: changes.observers.update(door.observer_rows()))
+
+    def _remember_observer(self, name: str, row: ObserverRow | None) -> None:
+        self.engine.committer.open.changes.observers[name] = row
+        self.engine.committer.kick()
 
     async def _serve_http(self) -> None:
         http = self.settings.http
@@ -209,6 +239,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.desk.stop()
+        self.engine.stopping = True
         if self._tasks:
             self._note("daemon.stopped", self.clock.now_ms(), {})
         await asyncio.gather(*(one.stop() for one in (self._http, self._door, self._link) if one is not None))

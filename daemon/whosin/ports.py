@@ -63,11 +63,13 @@ class Intake(Protocol):
     """What a transport tells the engine."""
 
     def deliver(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
-        """Messages in order of receipt, all read at `at_ms`. Being delivered is a proof of receipt too."""
+        """Messages in order of receipt, all read at `at_ms`, which is now. Proves nothing by itself: where
+        nothing can be left unread before them, `proof` follows."""
         ...
 
     def proof(self, source: str, at_ms: int) -> None:
-        """Whatever was sent to us before `at_ms` through this source has been delivered (rule 8)."""
+        """Whatever was sent to us before `at_ms` through this source has been delivered (rule 8). The moment
+        may lie in the past."""
         ...
 
     def sighted(self, source: str, at_ms: int) -> None:
@@ -107,8 +109,8 @@ class Transport(Protocol):
         """Hand one answer over; kept over a short loss of the connection, within bounds."""
         ...
 
-    def announce(self, topic: str, payload: bytes, done: Callable[[], None]) -> None:
-        """Hand one event over. `done` is called once it need not be sent again (the broker's PUBACK;
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:
+        """Hand one event over; `seq` is its number in the history. `done` is called once it need not be sent again (the broker's PUBACK;
         at the door: queued for everyone who hears it). Lost connection: the link sends it again itself."""
         ...
 

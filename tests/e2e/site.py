@@ -242,6 +242,7 @@ class Client:
     def say(self, session: str, verb: str, payload: Any = None, *, qos: int = 1, site: str = "s1", company: str = "c1", wait: bool = True) -> paho.MQTTMessageInfo:
         """Publish; at QoS 1 this returns once it is acknowledged, which is once it is durable."""
         body = b"" if payload is None else json.dumps(payload).encode()
+        until(self.mqtt.is_connected, what=f"{self.ident} is connected")
         info = self.mqtt.publish(f"whosin/v1/up/{site}/{company}/{session}/{verb}", body, qos=qos)
         if qos and wait:
             info.wait_for_publish(15)

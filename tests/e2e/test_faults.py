@@ -178,3 +178,22 @@ def test_a_clean_stop_is_quick_and_says_offline(site: Site) -> None:
     until(lambda: ("whosin/v1/daemon/test", b"online") in site.ear.heard)
     assert site.daemon.stop() == 0
     until(lambda: ("whosin/v1/daemon/test", b"offline") in site.ear.heard)
+
+
+def test_an_observer_that_keeps_its_session_misses_no_event_over_kill_9(site: Site) -> None:
+    client = site.client()
+    watcher = site.client("watcher", hear="whosin/v1/events/#")
+    client.login("A", "anna")
+    watcher.event("session.logged_in", "A")
+    watcher.drop()
+    client.login("B", "bert")
+    client.say("B", "logout")
+    site.daemon.kill()
+    site.daemon.start()
+    client.login("C", "carl")
+    back = site.client("watcher", hear="whosin/v1/events/#")
+    for session in ("B", "C"):
+        back.event("session.logged_in", session)
+    back.event("session.logged_off", "B")
+    heard = [event["id"] for event in (*watcher.events(), *back.events()) if event.get("subject") == "B"]
+    assert len(set(heard)) == 2

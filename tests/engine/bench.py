@@ -85,7 +85,7 @@ class Wire:
     def answer(self, topic: str, payload: bytes) -> None:
         self.log.append((topic, json.loads(payload)))
 
-    def announce(self, topic: str, payload: bytes, done: Callable[[], None]) -> None:
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:
         self.log.append((topic, json.loads(payload)))
         if self.hold_events:
             self.pending.append(done)
@@ -161,6 +161,7 @@ class Bench:
         said = Said(f"whosin/v1/up/{site}/{company}/{session}/{verb}".encode(), body, qos, retain, self.packet)
         self.line.account = account
         self.engine.deliver(source or self.wire.source, self.clock.now, self.line, [said])
+        self.engine.proof(source or self.wire.source, self.clock.now)
         if wait:
             await self.settle()
         return self.packet

@@ -114,6 +114,9 @@ class Access:
             return None
         return Account(row.name, Role(row.role), row.site, row.user)
 
+    def knows(self, account: str) -> bool:
+        return account in self._accounts
+
     async def list_accounts(self, caller: Caller) -> list[Json]:
         return [
             {"name": row.name, "role": row.role, "site": row.site, "user": row.user, "created": wire.rfc3339(row.created)}

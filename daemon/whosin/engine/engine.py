@@ -25,7 +25,7 @@ from whosin.messages import BARE_HEARTBEAT, LockRequest
 from whosin.messages import Batch as Gathered
 from whosin.model import Ended, Event, Policy, Session, Status
 from whosin.observe.counts import Counts, bump
-from whosin.ports import Clock, EventRow, Loaded, Peer, Received, Store, Transport
+from whosin.ports import Changes, Clock, EventRow, Loaded, Peer, Received, Store, Transport
 from whosin.rules import paths
 from whosin.rules.roll import Roll, Sender
 
@@ -87,6 +87,8 @@ class Engine:
         self.transports: dict[str, Transport] = {}
         self.listeners: list[Callable[[EventRow], None]] = []
         self.before_commit: list[Callable[[int], None]] = []  # others with something to do at each moment
+        self.on_flush: list[Callable[[Changes], None]] = []  # others with something to write behind
+        self.stopping = False  # transports that end now are no news
         self.seq = 0
         self._record = record
         self._bad_input = bad_input
@@ -126,7 +128,6 @@ class Engine:
 
     def deliver(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
         self._alive(at_ms)
-        self._prove(source, at_ms)
         self._inbox.append((source, at_ms, peer, messages))
         self._depth += len(messages)
         if self._depth >= INBOX_BOUND:
@@ -140,7 +141,6 @@ class Engine:
             (self._soon or asyncio.get_running_loop().call_soon)(self.drain)
 
     def proof(self, source: str, at_ms: int) -> None:
-        self._alive(at_ms)
         self._prove(source, at_ms)
         if self.roll.watches[source].deadlines.next_ms <= at_ms:
             self._drain_soon()  # what it proves silent need not wait for the next tick
@@ -166,7 +166,7 @@ class Engine:
         watch = self.roll.watches[source]
         self.drain()
         self.roll.expire(watch.sight.proof_ms)  # what was proven before counts
-        if watch.sight.blind_now():
+        if watch.sight.blind_now() and not self.stopping:
             log.warning("source.blind", source=source)
             self._note("source.blind", watch.sight.proof_ms, {"source": source})
         self.collect()
@@ -199,7 +199,7 @@ class Engine:
     def _alive(self, at_ms: int) -> None:
         """The loop runs. If it did not for a while, that while does not count as anybody's silence."""
         gap_ms = at_ms - self._pulse_ms
-        self._pulse_ms = at_ms
+        self._pulse_ms = max(at_ms, self._pulse_ms)
         if gap_ms <= self.pace.tick_ms + PAUSE_MS:
             return
         graced = gap_ms >= BLIND_MS
@@ -265,6 +265,8 @@ class Engine:
             session.dirty = False
             if not session.status.final:
                 changes.beats.append(self.rows.beat(session))
+        for write in self.on_flush:
+            write(changes)
         for watch in self.roll.watches.values():
             watch.sight.forget(now - self._longest_ms())
         self._remember_sight()

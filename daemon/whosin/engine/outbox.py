@@ -43,7 +43,7 @@ class Sink:
         if message is None:
             self.done(row.seq)
         else:
-            self.transport.announce(*message, lambda: self.done(row.seq))
+            self.transport.announce(*message, lambda: self.done(row.seq), row.seq)
 
     def skip_to(self, seq: int) -> None:
         """Nothing lies between what was handed over and this one (pruned)."""

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from whosin.errors import SettingsError
 from whosin.mqtt.codec import Publish, Reason
+from whosin.mqtt.door import observers
 from whosin.mqtt.door.access import ROOT
 from whosin.mqtt.door.connection import INTAKE, Connection
 from whosin.mqtt.door.filters import AS_PUBLISHED, QOS, FilterTree
 from whosin.mqtt.door.limits import DoorLimits
-from whosin.mqtt.door.session import Queued
-from whosin.mqtt.door.wheel import Timer, Wheel
+from whosin.mqtt.door.session import Queued, Session
+from whosin.mqtt.door.wheel import GRAIN_MS, Timer, Wheel
 
 if TYPE_CHECKING:
     import ssl
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from whosin.model import Account
     from whosin.mqtt.codec import Will
-    from whosin.mqtt.door.session import Key, Session
-    from whosin.ports import Clock, Intake, Peer
+    from whosin.mqtt.door.session import Key
+    from whosin.ports import Clock, Intake, ObserverRow, Peer
 
 TICK_S: Final = 0.2
 STALL_MS: Final = 2_000
@@ -55,6 +56,7 @@ class Door:
         authenticate: Callable[[str, bytes], Account | None] | None = None,
         tls: ssl.SSLContext | None = None,
         limits: DoorLimits | None = None,
+        store_observer: Callable[[str, ObserverRow | None], None] = lambda _name, _row: None,
     ) -> None:
         self.host, self.port = _address(listen, signed_in=authenticate is not None)
         self.clock = clock
@@ -65,6 +67,9 @@ class Door:
         self.heard_by: FilterTree[Session] = FilterTree()
         self.counts: Counter[str] = Counter()
         self.holding = False
+        self._held_since_ms = 0
+        self._store_observer = store_observer
+        self._last_seq = 0
         self._tls = tls
         self._ticked_ms = clock.now_ms()
         self._stalled_ms = 0
@@ -110,8 +115,9 @@ class Door:
     def answer(self, topic: str, payload: bytes) -> None:
         self._fan_out(topic, payload)
 
-    def announce(self, topic: str, payload: bytes, done: Callable[[], None]) -> None:
-        self._fan_out(topic, payload)
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:
+        self._last_seq = max(self._last_seq, seq)
+        self._fan_out(topic, payload, seq=seq)
         done()
 
     def prove(self) -> None:
@@ -152,6 +158,59 @@ class Door:
             connection.abort()
 
     # --- more for whoever runs it
+
+    @property
+    def asked_ms(self) -> int:
+        """Since when reading has been held up because the inbox is full; 0 if it is not."""
+        return self._held_since_ms
+
+    def restore(self, rows: Sequence[ObserverRow], last_seq: int) -> None:
+        """Before `start`: the durable observers of before, which now wait for their clients.
+
+        `last_seq` is the last event of before; what is owed of those is given back by `owe`.
+        """
+        self._last_seq = last_seq
+        now_ms = self.clock.now_ms()
+        for row in rows:
+            left_ms = self.clock.timeline_ms(row.expires) - now_ms
+            if left_ms <= 0:
+                self._store_observer(row.client_id, None)
+                continue
+            key = observers.key_of(row)
+            session = Session(key, self.limits.observer_queue, self.limits.observer_queue_bytes)
+            session.expiry_ms, session.stored, session.known_seq = left_ms, True, row.acked
+            session.filters = observers.filters_of(row)
+            for pattern, options in session.filters.items():
+                self.heard_by.add(pattern, session, options)
+            self._sessions[key] = self._waiting[key] = session
+            self._wait(session, 0)
+
+    def owe(self, row: ObserverRow, seq: int, topic: str, payload: bytes) -> None:
+        """An event of before the restart that this observer has not acknowledged."""
+        session = self._sessions.get(observers.key_of(row))
+        if session is not None:
+            self._give(session, Queued(topic.encode(), payload, False, 0, seq))
+
+    def note(self, session: Session) -> None:
+        """Its subscriptions or its expiry changed: it may have become durable, or cease to be."""
+        if observers.durable(session):
+            if not session.stored:
+                session.stored, session.known_seq = True, self._last_seq
+            self._store_observer(observers.name_of(session.key), self._row(session))
+        elif session.stored:
+            session.stored = False
+            self._store_observer(observers.name_of(session.key), None)
+
+    def observer_rows(self) -> dict[str, ObserverRow]:
+        """How far each durable observer has come."""
+        durable = (session for session in self._sessions.values() if session.stored)
+        return {observers.name_of(session.key): self._row(session) for session in durable}
+
+    def _row(self, session: Session) -> ObserverRow:
+        left_ms = session.expiry_ms
+        if session.connection is None and session.timer is not None and session.timer.slot >= 0:
+            left_ms = session.timer.slot * GRAIN_MS - self.awake_ms()
+        return observers.row_of(session, self._last_seq, self.clock.wall_ms(self.clock.now_ms() + left_ms))
 
     def dismiss(self, account: str) -> int:
         """The account is gone: close its connections and forget its sessions. How many connections."""
@@ -215,8 +274,12 @@ class Door:
         if intake is None:
             return
         intake.deliver(self.source, at_ms, peer, messages)
-        if intake.full and not self.holding:
+        full = intake.full
+        if not full and not self.holding:  # all that is readable in this turn is read before the inbox is
+            intake.proof(self.source, at_ms)
+        if full and not self.holding:
             self.holding = True
+            self._held_since_ms = self.clock.now_ms()
             self.count("paused_for_inbox")
             for connection in self._connections:
                 connection.pause(INTAKE)
@@ -224,6 +287,7 @@ class Door:
 
     def _release(self) -> None:
         self.holding = False
+        self._held_since_ms = 0
         for connection in list(self._connections):
             connection.resume(INTAKE)
 
@@ -278,6 +342,9 @@ class Door:
         self._disarm(session)
         for pattern in session.filters:
             self.heard_by.remove(pattern, session)
+        if session.stored:
+            session.stored = False
+            self._store_observer(observers.name_of(session.key), None)
         self._publish_will(session.key)
 
     def _disarm(self, session: Session) -> None:
@@ -333,12 +400,14 @@ class Door:
 
     # --- what goes out
 
-    def _fan_out(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+    def _fan_out(self, topic: str, payload: bytes, *, retain: bool = False, seq: int = 0) -> None:
         raw = topic.encode()
         for session, options in self.heard_by.match(topic).items():
             kept = retain and bool(options & AS_PUBLISHED)
             if options & QOS:
-                self._give(session, Queued(raw, payload, kept, 0))
+                if seq and session.stored and seq <= session.known_seq:
+                    continue  # it had this before a crash
+                self._give(session, Queued(raw, payload, kept, 0, seq))
             elif session.connection is not None:
                 session.connection.send_lossy(raw, payload, retain=kept)
 

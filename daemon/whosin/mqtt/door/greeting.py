@@ -112,6 +112,7 @@ def _session(connection: Connection, packet: Connect, rights: Rights, client_id:
     if packet.version == V311:
         expiry_s = 0 if packet.clean_start else _NEVER_EXPIRES
     session.expiry_ms = min(expiry_s * 1000, door.limits.session_expiry_ms)
+    door.note(session)
     return session, present
 
 

@@ -23,6 +23,7 @@ class Queued(NamedTuple):
     payload: bytes
     retain: bool
     packet_id: int  # 0 until it was sent for the first time
+    seq: int = 0  # of an event; 0 for all else
 
     @property
     def size(self) -> int:
@@ -33,8 +34,8 @@ class Session:
     """`connection` is None while it waits for its client; `timer` then tells when it has waited enough."""
 
     __slots__ = (
-        "_last_id", "bytes", "connection", "expiry_ms", "filters", "in_flight", "key", "most", "most_bytes",
-        "queue", "timer", "will_timer",
+        "_last_id", "bytes", "connection", "expiry_ms", "filters", "in_flight", "key", "known_seq", "most",
+        "most_bytes", "queue", "stored", "timer", "will_timer",
     )  # fmt: skip
 
     def __init__(self, key: Key, most: int, most_bytes: int) -> None:
@@ -49,6 +50,8 @@ class Session:
         self.bytes = 0
         self.timer: Timer | None = None
         self.will_timer: Timer | None = None
+        self.stored = False  # whether the store knows it as a durable observer
+        self.known_seq = 0  # events up to this one it has, or had no right to when it subscribed
         self._last_id = 0
 
     def hold(self, message: Queued) -> bool:
@@ -75,6 +78,14 @@ class Session:
             return False
         self.bytes -= message.size
         return True
+
+    def first_waiting(self) -> int | None:
+        """The number of the first event that it has not acknowledged."""
+        for messages in (self.in_flight.values(), self.queue):
+            for message in messages:
+                if message.seq:
+                    return message.seq
+        return None
 
     def rewind(self) -> None:
         """A new connection: what was not acknowledged is to be sent again, first and in order."""

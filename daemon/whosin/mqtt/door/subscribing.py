@@ -34,6 +34,7 @@ def subscribe(connection: Connection, session: Session, packet: Subscribe) -> No
             if asked.retain_handling == 0 or (asked.retain_handling == 1 and not known):
                 retained.append((asked.filter, options & QOS))
         reasons.append(reason)
+    connection.door.note(session)
     connection.reply(SubAck(packet.packet_id, tuple(reasons)))
     for pattern, qos in retained:
         _send_status(connection, session, pattern, qos)
@@ -69,4 +70,5 @@ def unsubscribe(connection: Connection, session: Session, packet: Unsubscribe) -
         else:
             connection.door.heard_by.remove(pattern, session)
             reasons.append(Reason.SUCCESS)
+    connection.door.note(session)
     connection.reply(UnsubAck(packet.packet_id, tuple(reasons)))

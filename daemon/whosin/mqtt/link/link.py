@@ -118,7 +118,7 @@ class Link:
         self._outgoing.answer(topic, payload)
         self._flush()
 
-    def announce(self, topic: str, payload: bytes, done: Callable[[], None]) -> None:
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:  # noqa: ARG002
         self._outgoing.event(topic, payload, done)
         self._flush()
 
