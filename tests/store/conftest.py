@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +60,44 @@ async def store(path):
     await opened.open()
     yield opened
     await opened.close()
+
+
+def pytest_collection_modifyitems(items):
+    if sys.platform == "linux" and os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("linux_root"):
+            item.add_marker(pytest.mark.skip(reason="NOT PROVEN HERE: real disk faults need root on Linux"))
+
+
+@contextlib.contextmanager
+def mounted(folder, *options):
+    """A file system on `folder`, or a skipped test where mounting is forbidden."""
+    done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"NOT PROVEN HERE: mounting is forbidden: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Four megabytes of their own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with mounted(folder, "-t", "tmpfs", "-o", "size=4m", "tmpfs"):
+        yield folder
+
+
+@pytest.fixture
+def ext4_disk(tmp_path):
+    """A real file system that knows immutable files, and that falls back to read-only after an error."""
+    folder, image = tmp_path / "disk", tmp_path / "disk.img"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(16 * 2**20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    with mounted(folder, "-o", "loop,errors=remount-ro", str(image)):
+        yield folder

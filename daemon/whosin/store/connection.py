@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
@@ -28,6 +29,10 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_S: Final = 0.25
 """How long a statement waits for somebody else's lock. Short: whoever called tries again, and says so."""
+
+_VFS: Final = "" if os.name == "nt" else "&vfs=unix-excl"
+"""Lets no other process in, and so keeps the index of the log in memory of our own. Else it would be a file,
+mapped: a disk that fails and goes read-only answers a write to a mapping by killing the process (SIGBUS)."""
 
 _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",  # durable on return, not only consistent
@@ -47,7 +52,9 @@ logging.getLogger("aiosqlite").setLevel(logging.WARNING)
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode to a file that exists."""
-    db = sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True)
+    db = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw{_VFS}", timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=True
+    )
     try:
         for setting in _SETTINGS:
             db.execute(setting)
@@ -98,6 +105,10 @@ class Channel:
         self._thread: _Thread | None = None
         self._turn = asyncio.Lock()
         self._calls: set[asyncio.Task[object]] = set()
+
+    @property
+    def connected(self) -> bool:
+        return self._thread is not None
 
     async def run(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -51,17 +51,15 @@ class Place:
             "Put back the newest backup, or set `store.url` to another file"
         )
 
-    def note(self, *, again: bool = False) -> None:
-        """The files have been opened. `again`: by a new connection, which must have found the same file."""
-        if again:
-            self._check_file()
-        else:
-            self._file = _identity(self.path.stat())
+    def note_file(self) -> None:
+        self._file = _identity(self.path.stat())
+
+    def note_log(self) -> None:
         self._log = _identity(self.log.stat())
 
     def check(self) -> int:
         """The log's size in bytes; raises StoreError (io) if a commit would go to a file without a name."""
-        self._check_file()
+        self.check_file()
         try:
             found = self.log.stat()
         except FileNotFoundError:
@@ -70,7 +68,8 @@ class Place:
             raise StoreError("io", f"{self.log} was removed while in use; what it holds is being saved")
         return found.st_size
 
-    def _check_file(self) -> None:
+    def check_file(self) -> None:
+        """Raises StoreError (io) if the file is not the one that was opened."""
         try:
             found = _identity(self.path.stat())
         except FileNotFoundError:

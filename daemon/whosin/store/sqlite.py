@@ -38,8 +38,8 @@ T = TypeVar("T")
 LONGEST_LOG: Final = 16 * 1024 * 1024
 """Bytes. From here on the log is folded into the file. Rarely is cheap: a page that was written ten times
 is copied once. But a crash makes the next start read the whole log."""
-_PASSING: Final = frozenset({"full", "locked"})
-"""Faults that a rollback mends."""
+_BREAKING: Final = frozenset({"io", "corrupt"})
+"""Faults that a connection may not survive; after the others it is as good as before, and reading goes on."""
 _IDS_AT_ONCE: Final = 1_000
 
 
@@ -99,19 +99,22 @@ class SqliteStore:
                 if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                     raise self._place.no_database() from error
                 raise
-            self._place.note()
+            self._place.note_file()
+            self._place.note_log()
             undo.pop_all()
         return db
 
     def _connect_again(self) -> sqlite3.Connection:
         with contextlib.ExitStack() as undo:
+            self._place.check_file()  # a log left behind would be replayed into another file
             db = undo.enter_context(contextlib.closing(connect(self.path)))
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log
-            self._place.note(again=True)
+            self._place.note_log()
             undo.pop_all()
         return db
 
     def _connect_reader(self) -> sqlite3.Connection:
+        self._place.check_file()
         db = connect(self.path)
         db.execute("PRAGMA query_only = ON")
         db.create_function("has_folded", 2, search.has_folded, deterministic=True)
@@ -123,8 +126,17 @@ class SqliteStore:
         while self._side_tasks:
             await asyncio.wait(self._side_tasks)
         await self._reader.close()
+        await self._empty_log()
         await self._writer.close()
         self._guard.release()
+
+    async def _empty_log(self) -> None:
+        """Fold all of the log into the file before the connection goes. SQLite does so itself, but not for
+        files that were removed or renamed: then the log would stay beside whatever took the file's place,
+        and be replayed into it."""
+        if self._writer.connected:
+            with contextlib.suppress(StoreError):
+                await self._writer.run(_fold_all)
 
     # --- writing -----------------------------------------------------------------------------------
 
@@ -240,19 +252,19 @@ class SqliteStore:
         try:
             return await channel.run(function, *args, **kwargs)
         except StoreError as fault:
-            if fault.kind not in _PASSING:
+            if fault.kind in _BREAKING:
                 self._renewing = self._renewing or self._side_task(self._renew())
                 await asyncio.shield(self._renewing)
             raise
 
     async def _renew(self) -> None:
         """After a fault that a connection may not survive: the next call gets a new one. All at once, since
-        they share what SQLite keeps of the file in memory; and with the last one closed, SQLite folds the
-        log into the file, even if the log has lost its name."""
+        they share what SQLite keeps of the file in memory."""
         try:
             while others := self._side_tasks - {asyncio.current_task()}:
                 await asyncio.wait(others)
             await self._reader.renew()
+            await self._empty_log()
             await self._writer.renew()
         finally:
             self._renewing = None
@@ -304,6 +316,10 @@ def _session(db: sqlite3.Connection, ident: str) -> list[SessionRow]:
     return transactions.fetch(db, SessionRow, sql.LIVE_SESSION, (ident,)) or transactions.fetch(
         db, SessionRow, sql.ENDED_AMONG, (json.dumps([ident]),)
     )
+
+
+def _fold_all(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _fold_log(db: sqlite3.Connection) -> int:
