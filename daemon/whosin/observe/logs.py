@@ -201,7 +201,15 @@ def _journal(_logger: WrappedLogger, _method: str, line: EventDict) -> str:
     return f"<{_PRIORITY.get(str(line.get('level')), 6)}>{msgspec.json.encode(line).decode()}"
 
 
-def _formatter(last: Processor) -> logging.Formatter:
+def _for_people(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Somebody watches: the time of day will do, and who of us says it matters little."""
+    line["timestamp"] = line["timestamp"][11:19]
+    for name in ("at", "logger"):
+        line.pop(name, None)
+    return line
+
+
+def _formatter(*last: Processor) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
         processors=[
@@ -209,7 +217,7 @@ def _formatter(last: Processor) -> logging.Formatter:
             structlog.processors.format_exc_info,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _cleaned,
-            last,
+            *last,
         ],
     )
 
@@ -221,9 +229,9 @@ def _stream_formatter(style: Format, stream: TextIO, environ: Mapping[str, str])
         if sys.platform == "win32":
             colours = colours and find_spec("colorama") is not None
         renderer = structlog.dev.ConsoleRenderer(
-            colors=colours, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+            colors=colours, sort_keys=False, exception_formatter=structlog.dev.plain_traceback, pad_event_to=22
         )
-        return _formatter(renderer)
+        return _formatter(_for_people, renderer)
     return _formatter(_journal if style == "auto" and _is_journal(stream, environ) else _json)
 
 
