@@ -42,6 +42,17 @@ _MAX_WAITING: Final = 10_000  # of messages each way: bounds what we hold; the s
 _burials: set[asyncio.Task[None]] = set()
 
 
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho would leave it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 @dataclass(slots=True)
 class Broker:
     """Where to connect, and how to sign in. `tls` None: in the clear."""
@@ -76,6 +87,8 @@ class Broker:
             tls = ssl.create_default_context(cafile=ca_file)
             if cert_file is not None:
                 tls.load_cert_chain(cert_file, key_file)
+        if tls is not None and tls.sslsocket_class is ssl.SSLSocket:
+            tls.sslsocket_class = _TidySocket
         return cls(
             host=parts.hostname,
             port=parts.port or (8883 if secure else 1883),

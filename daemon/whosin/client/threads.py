@@ -33,7 +33,7 @@ def has_readers(loop: asyncio.AbstractEventLoop) -> bool:
             loop.add_reader(ours, lambda: None)
             loop.remove_reader(ours)
             _can_read[kind] = True
-        except NotImplementedError:
+        except RuntimeError:  # "not implemented", as Windows' Proactor loop puts it
             _can_read[kind] = False
         finally:
             ours.close()

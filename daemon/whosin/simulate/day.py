@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from typing import Final
 
-from whosin.client import Gateway
+from whosin.client import Gateway, State
 from whosin.simulate.cast import COMPANIES, cast
 from whosin.simulate.options import Options, Summary
 from whosin.simulate.person import Person
@@ -64,7 +64,7 @@ class Day:
     async def portal(self, site: str) -> Gateway:
         """The site's one portal server, opened by the first who comes. `NotConnected` for now."""
         async with self._opening.setdefault(site, asyncio.Lock()):
-            if site not in self._portals:
+            if (known := self._portals.get(site)) is None or known.state is State.ENDED:
                 portal = Gateway(
                     self.options.url,
                     site=site,

@@ -1,0 +1,103 @@
+"""One connection: TLS, and what aiomqtt needs to be kept from."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.client.conftest import QUICK, ann
+from tests.e2e.site import Daemon, free_port
+from whosin.client import Gateway, Login, LoginRefused, State
+from whosin.client.connection import Broker, _client
+from whosin.client.line import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Self-signed, for 127.0.0.1: the certificate and its key."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("NOT TESTED: openssl is missing")
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "2", "-subj", "/CN=whosin test", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    key.chmod(0o600)
+    return cert, key
+
+
+@pytest.fixture
+def secure(tmp_path: Path, certificate: tuple[Path, Path]) -> Iterator[str]:
+    port = free_port()
+    cert, key = certificate
+    listen = f'listen = "127.0.0.1:{port}"\nlisten_tls_cert = "{cert}"\nlisten_tls_key = "{key}"'
+    daemon = Daemon(tmp_path, listen)
+    try:
+        daemon.start()
+        yield f"mqtts://127.0.0.1:{port}"
+    finally:
+        daemon.stop()
+
+
+async def test_tls_with_the_sites_own_authority(secure: str, certificate: tuple[Path, Path]) -> None:
+    ca_file = str(certificate[0])
+    async with (
+        Login(secure, **ann(ca_file=ca_file)) as login,
+        Gateway(secure, site="head-office", company="books", ca_file=ca_file, backoff=QUICK) as gateway,
+        gateway.login(user="bob") as bob,
+    ):
+        assert login.state is bob.state is State.CONNECTED
+
+
+async def test_a_server_nobody_vouches_for_is_refused_at_once(secure: str) -> None:
+    with pytest.raises(LoginRefused, match="not who it should be") as refused:
+        await Login(secure, **ann()).open()
+    assert refused.value.code == "tls"
+    assert len(asyncio.all_tasks()) == 1
+
+
+def test_a_missing_certificate_is_an_error_when_the_login_is_made() -> None:
+    with pytest.raises(FileNotFoundError):
+        Login("mqtts://127.0.0.1", **ann(ca_file="/nowhere/ca.pem"))
+
+
+async def test_a_socket_closed_meanwhile_is_not_watched() -> None:
+    """Its number may already be another connection's; aiomqtt would watch that one."""
+    client = _client(Broker("127.0.0.1", 1), "x", None, 30, 0)
+    ours, theirs = socket.socketpair()
+    client._on_socket_register_write(client._client, None, ours)
+    ours.close()
+    other = socket.socket(fileno=socket.socket().detach())
+    watched: list[int] = []
+    client._loop.add_writer = lambda number, *_: watched.append(number)  # type: ignore[method-assign]
+    try:
+        await asyncio.sleep(0)
+        assert not watched
+    finally:
+        del client._loop.add_writer
+        theirs.close()
+        other.close()
+
+
+def test_pauses_grow_to_a_bound_and_are_never_in_step() -> None:
+    from random import Random  # noqa: PLC0415
+
+    backoff, draw = Backoff(first_s=1, most_s=8), Random(1)
+    for attempt, longest in ((1, 1), (2, 2), (3, 4), (4, 8), (5, 8), (10_000, 8)):
+        pauses = {backoff.pause_s(attempt, draw) for _ in range(50)}
+        assert len(pauses) == 50
+        assert min(pauses) >= longest / 2
+        assert max(pauses) <= longest
