@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from whosin.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from whosin.ports import Loaded, Store
 
@@ -60,6 +60,13 @@ async def store(path):
     await opened.open()
     yield opened
     await opened.close()
+
+
+def python(code, *arguments, **options):
+    """A program with the product and the tests on its path."""
+    paths = [*sys.path, str(Path(__file__).parents[2])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=env, **options)
 
 
 def pytest_collection_modifyitems(items):

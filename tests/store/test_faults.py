@@ -8,12 +8,12 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.store import rows
+from tests.store.conftest import python
 from whosin.errors import StoreError
 from whosin.ports import Changes, HistoryQuery
 from whosin.store import SqliteStore, sqlite
@@ -387,13 +387,6 @@ async def main():
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """
-
-
-def python(code, *arguments, **options):
-    """A program with the product and the tests on its path."""
-    paths = [*sys.path, os.getcwd()]  # noqa: PTH109
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=env, **options)
 
 
 @posix
