@@ -263,7 +263,11 @@ class ObserverRow(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """One transaction: all or nothing, durable when `Store.commit` returns. None deletes."""
+    """One transaction: all or nothing, durable when `Store.commit` returns. None deletes.
+
+    A session that has both a row and a beat here is as its row says. One whose row was final once never
+    gets another status.
+    """
 
     sessions: dict[int, SessionRow] = field(default_factory=dict)
     beats: list[BeatRow] = field(default_factory=list)
@@ -346,7 +350,12 @@ class Store(Protocol):
 
     async def commit(self, changes: Changes) -> None:
         """All of it, durable (fsync) on return; on StoreError none of it. Cancelling never leaves a
-        transaction open, and does not undo one that has begun."""
+        transaction open, and does not undo one that has begun.
+
+        Leave `changes` alone from the call on: it is read on another thread, to its end even if the caller
+        is cancelled. Committing the same again is harmless. Raises ValueError, and stores none of it, for a
+        row that can never be stored: a number beyond 64 bits, half a surrogate pair, an id of two keys.
+        """
         ...
 
     async def find_ended(self, ids: Iterable[str]) -> dict[str, SessionRow]:
@@ -366,7 +375,7 @@ class Store(Protocol):
     async def passes(self, limit: int) -> list[PassRow]: ...
 
     async def prune(self, before: int, limit: int) -> int:
-        """Delete at most `limit` events and ended sessions from before (wall ms); how many went.
+        """Delete at most `limit` events, ended sessions and finished passes from before (wall ms); how many went.
 
         Never one that a sink has still to publish (its seq above the lowest cursor in meta
         `published.*`), nor an ended session that a lock still names.
