@@ -375,7 +375,8 @@ class Store(Protocol):
     async def passes(self, limit: int) -> list[PassRow]: ...
 
     async def prune(self, before: int, limit: int) -> int:
-        """Delete at most `limit` events, ended sessions and finished passes from before (wall ms); how many went.
+        """Delete at most `limit` events, ended sessions and finished passes from before (wall ms); how
+        many went.
 
         Never one that a sink has still to publish (its seq above the lowest cursor in meta
         `published.*`), nor an ended session that a lock still names.
