@@ -1,4 +1,4 @@
-"""The real clock: a timeline that starts at the wall clock's time and then follows the monotonic one (rule 1).
+"""The real clock: a timeline that starts at the wall clock's time and follows the monotonic one (rule 1).
 
 Owns the correction between both; must not know what time is used for. People are shown the wall clock:
 when that is stepped by more than STEP_MS against the timeline, what is shown follows; deadlines do not.
@@ -6,6 +6,7 @@ when that is stepped by more than STEP_MS against the timeline, what is shown fo
 
 from __future__ import annotations
 
+import sys
 import time
 
 STEP_MS = 500
@@ -37,7 +38,7 @@ class SystemClock:
 
     def suspended_ms(self) -> int:
         """How long the machine has slept in all, where the system tells (Linux); else 0."""
-        if not hasattr(time, "CLOCK_BOOTTIME"):
+        if sys.platform != "linux":
             return 0
         return round((time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()) * 1000)
 

@@ -1,0 +1,102 @@
+"""What the project says that it needs is what it imports, and what the locks hold."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import sys
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tests.house import repository
+
+PROJECT = tomllib.loads((repository.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
+EXTRAS = {
+    name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()
+}
+# Not imported by any test: run by hand or by .ci/run, or loaded by pytest itself.
+TOOLS = {"coverage", "mypy", "pytest-asyncio", "pytest-cov", "pytest-xdist", "ruff"}
+
+NEITHER_HERE_NOR_NEEDED = {"uvloop", "winloop"}  # tried by app, from the extra `fast`
+
+
+def imported(*patterns: str) -> dict[str, str]:
+    """Package imported → a place that does, without the standard library and the project's own."""
+    found: dict[str, str] = {}
+    for path in repository.files(*patterns):
+        for module, line in repository.imports(path):
+            package = module.partition(".")[0]
+            if package not in sys.stdlib_module_names | {"whosin", "tests"}:
+                found.setdefault(package, f"{repository.name(path)}:{line}")
+    return found
+
+
+def distributions(package: str) -> set[str]:
+    return {canonicalize_name(name) for name in importlib.metadata.packages_distributions().get(package, [])}
+
+
+def names(requirements: list[Requirement]) -> set[str]:
+    return {canonicalize_name(one.name) for one in requirements}
+
+
+def locked(file: str) -> dict[str, Version]:
+    """Name → version of a lock, each with at least one hash."""
+    entries = re.split(r"\n(?=[a-z0-9])", (repository.ROOT / file).read_text(encoding="utf-8").strip())
+    found = {}
+    for entry in entries:
+        match = re.match(r"([a-z0-9-]+)==([^ ;]+)( ;[^\\]+)? \\\n +--hash=sha256:[0-9a-f]{64}", entry)
+        assert match, f"{file} has an entry without version or hash: {entry[:80]!r}"
+        found[canonicalize_name(match[1])] = Version(match[2])
+    return found
+
+
+def test_what_the_daemon_imports_is_declared():
+    for package, where in imported("daemon/*.py").items():
+        if package not in NEITHER_HERE_NOR_NEEDED:
+            assert distributions(package) & names(RUNTIME), f"{where} imports {package}: not in dependencies"
+
+
+def test_what_is_declared_is_imported():
+    used = set().union(*map(distributions, imported("daemon/*.py")))
+    assert names(RUNTIME) - used == set()
+
+
+def test_what_tests_and_benchmarks_import_is_declared():
+    allowed = names(RUNTIME) | names(EXTRAS["test"])
+    for package, where in imported("tests/*.py", "benchmarks/*.py", "examples/*.py").items():
+        if package not in NEITHER_HERE_NOR_NEEDED:
+            assert distributions(package) & allowed, f"{where} imports {package}: not in the extra `test`"
+
+
+def test_what_the_extra_for_tests_declares_is_used():
+    used = set().union(*map(distributions, imported("tests/*.py", "benchmarks/*.py")))
+    assert names(EXTRAS["test"]) - used - TOOLS == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "requirements"),
+    [("requirements.lock", RUNTIME), ("requirements-test.lock", RUNTIME + EXTRAS["test"])],
+)
+def test_the_lock_has_what_the_project_asks_for(file, requirements):
+    versions = locked(file)
+    for one in requirements:
+        version = versions.get(canonicalize_name(one.name))
+        assert version is not None, f"{file} lacks {one.name}: make it anew with .ci/pin"
+        assert one.specifier.contains(version), (
+            f"{file} has {one.name} {version}, asked for is {one.specifier}"
+        )
+
+
+def test_both_locks_agree():
+    assert locked("requirements.lock").items() <= locked("requirements-test.lock").items()
+
+
+def test_the_changelog_has_this_version():
+    changelog = (repository.ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    version = importlib.metadata.version("whosin")
+    assert re.search(rf"^## \[{re.escape(version)}\]( - \d{{4}}-\d\d-\d\d)?$", changelog, re.MULTILINE)
