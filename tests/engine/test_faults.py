@@ -1,0 +1,207 @@
+"""A store that fails, a loop that stalls, a source that hangs: what the engine promises then, and what not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.bench import BOSS, Bench, Line, Said
+from whosin.engine import engine as engine_room
+from whosin.errors import StoreError
+from whosin.operations import SessionQuery
+from whosin.ports import Changes, SessionRow
+from whosin.store.sqlite import SqliteStore
+
+
+class Moody(SqliteStore):
+    """A real store that can be told to fail."""
+
+    problem: StoreError | None = None
+    blind = False
+
+    async def commit(self, changes: Changes) -> None:
+        if self.problem is not None:
+            raise self.problem
+        await super().commit(changes)
+
+    async def find_ended(self, ids: Iterable[str]) -> dict[str, SessionRow]:
+        if self.blind:
+            raise StoreError("io", "cannot read")
+        return await super().find_ended(ids)
+
+
+FULL = StoreError("full", "no space left")
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = await Bench(tmp_path / "whosin.db", store=Moody(tmp_path / "whosin.db")).start()
+    yield made
+    if isinstance(made.store, Moody):
+        made.store.problem = None
+    await made.close()
+
+
+def moody(bench: Bench) -> Moody:
+    assert isinstance(bench.store, Moody)
+    return bench.store
+
+
+async def recovered(bench: Bench) -> None:
+    moody(bench).problem = None
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if bench.engine.committer.problem is None and not bench.engine.committer.busy:
+            return
+    raise AssertionError("it does not recover")
+
+
+async def test_while_the_disk_is_full_nothing_is_answered_acknowledged_or_announced(bench: Bench) -> None:
+    await bench.login("a")
+    moody(bench).problem = FULL
+    bench.wire.log.clear()
+    await bench.say("b", "login", {"user": "bert", "client": "web"})
+    await bench.go(301, step_s=0.6)
+    assert bench.status("a") == "disconnected"
+    assert bench.wire.log == []
+    assert any("full" in problem for problem in bench.desk.problems())
+    with pytest.raises(StoreError):
+        await bench.desk.logoff(["a"], BOSS)
+    assert [one["id"] for one in (await bench.desk.sessions(SessionQuery(), BOSS)).items] == ["a", "b"]
+    await recovered(bench)
+    kinds = [it[0].rsplit("/", 1)[1] if "/" in str(it[0]) else it[0] for it in bench.wire.log]
+    assert kinds[:2] == ["login", "ack"]
+    (event,) = bench.published("session.disconnected")
+    assert event["time"] == "2025-11-24T16:05:00.000Z"
+    again = await bench.crash()
+    assert (again.status("a"), again.status("b")) == ("disconnected", "active")
+
+
+async def test_a_failing_disk_cannot_fill_the_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_room, "PENDING_BOUND", 50)
+    await bench.login("a")
+    moody(bench).problem = FULL
+    freed: list[bool] = []
+    for number in range(100):
+        if bench.engine.full:
+            bench.engine.when_free(lambda: freed.append(True))
+            break
+        await bench.say("a", "lock", {"resource": f"order/{number}"}, qos=0)
+    assert bench.engine.full
+    assert freed == []
+    await recovered(bench)
+    await bench.settle()
+    assert freed == [True]
+
+
+async def test_an_inbox_at_its_bound_is_worked_off_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_room, "INBOX_BOUND", 100)
+    await bench.login("a")
+    beat = Said(b"whosin/v1/up/s1/c1/a/heartbeat", b"", 0)
+    depths = []
+    for _ in range(500):
+        bench.engine.deliver("door", bench.clock.now, Line([]), [beat] * 7)
+        depths.append(bench.engine.depth)
+    assert max(depths) <= 107
+    await bench.settle()
+    assert bench.counts.heartbeats == 3_500
+
+
+async def test_messages_of_unknown_ids_wait_in_order_while_the_store_cannot_be_read(bench: Bench) -> None:
+    moody(bench).blind = True
+    first = await bench.say("a", "login", {"user": "anna", "client": "desktop"}, wait=False)
+    second = await bench.say("a", "lock", {"resource": "x"}, wait=False)
+    bench.engine.drain()
+    await asyncio.sleep(0.05)
+    assert bench.status("a") is None
+    assert bench.wire.log == []
+    moody(bench).blind = False
+    bench.engine.tick()
+    await bench.settle()
+    assert bench.status("a") == "active"
+    assert [it for it in bench.wire.log if it[0] == "ack"] == [("ack", first), ("ack", second)]
+
+
+async def test_a_short_stall_is_forgiven_and_a_long_one_gives_a_grace(bench: Bench) -> None:
+    await bench.login("a")
+    await bench.go(250)
+    bench.clock.now += 1_500  # a stall of 1.5 s does not count, and no more than that
+    bench.engine.tick()
+    await bench.go(49.9)
+    assert bench.status("a") == "active"
+    await bench.go(0.1)
+    assert bench.status("a") == "disconnected"
+    await bench.say("a", "heartbeat", qos=0)
+    await bench.go(290)
+    bench.clock.now += 60_000  # stopped for a minute: a grace of 90 s
+    bench.engine.tick()
+    await bench.go(89.9)
+    assert bench.status("a") == "active"
+    await bench.go(0.2)
+    assert bench.status("a") == "disconnected"
+
+
+async def test_without_a_proof_after_its_deadline_nobody_is_disconnected(tmp_path: Path) -> None:
+    bench = await Bench(tmp_path / "w.db", sources=("link",)).start()
+    await bench.login("a")
+    bench.wire.proves = False
+    await bench.go(400)
+    assert bench.status("a") == "active"
+    assert bench.wire.asked > 0
+    bench.engine.proof("link", bench.clock.now)
+    await bench.settle()
+    assert bench.status("a") == "disconnected"
+    (event,) = bench.published("session.disconnected")
+    assert event["time"] == "2025-11-24T16:05:00.000Z"
+    await bench.close()
+
+
+async def test_a_broker_that_hangs_makes_blind_and_gives_a_grace(tmp_path: Path) -> None:
+    bench = await Bench(tmp_path / "w.db", sources=("link",)).start()
+    await bench.login("a")
+    bench.engine.proof("link", bench.clock.now)
+    bench.wire.proves = False
+    bench.wire.asked_ms = bench.clock.now
+    await bench.go(2)
+    assert bench.engine.blind == ["link"]
+    assert bench.desk.problems() == ["blind: nothing is received through the link"]
+    await bench.go(400)
+    bench.wire.asked_ms = 0
+    bench.wire.proves = True
+    bench.engine.proof("link", bench.clock.now)
+    assert bench.engine.blind == []
+    await bench.go(89)
+    assert bench.status("a") == "active"
+    await bench.close()
+
+
+async def test_a_wall_clock_that_is_stepped_moves_no_deadline_and_is_shown(bench: Bench) -> None:
+    await bench.login("a")
+    await bench.go(100)
+    bench.clock.step = 3_600_000
+    await bench.go(199.9)
+    assert bench.status("a") == "active"
+    await bench.go(0.1)
+    assert bench.status("a") == "disconnected"
+    (event,) = bench.published("session.disconnected")
+    assert event["time"] == "2025-11-24T17:05:00.000Z"
+
+
+async def test_a_bug_in_one_message_costs_the_others_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    receive = bench.engine.roll.receive
+
+    def breaks(sender: Any, message: Any, at_ms: int) -> None:
+        if sender.session == "bad":
+            raise RuntimeError("a bug")
+        receive(sender, message, at_ms)
+
+    monkeypatch.setattr(bench.engine.roll, "receive", breaks)
+    first = await bench.say("bad", "login", {"user": "x", "client": "web"}, wait=False)
+    second = await bench.say("a", "login", {"user": "anna", "client": "web"}, wait=False)
+    await bench.settle()
+    assert bench.status("a") == "active"
+    assert [it for it in bench.wire.log if it[0] == "ack"] == [("ack", first), ("ack", second)]
