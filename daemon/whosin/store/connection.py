@@ -2,9 +2,8 @@
 
 Owns aiosqlite, its threads, and SQLite's settings. Must not know tables, nor what is to be done about faults.
 
-Never statement by statement: a task
-that is cancelled between BEGIN and COMMIT would leave the transaction open, and each statement would wait
-for the event loop anew.
+Never statement by statement: a task that is cancelled between BEGIN and COMMIT would leave the transaction
+open, and each statement would wait for the event loop anew.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ mapped: a disk that fails and goes read-only answers a write to a mapping by kil
 
 _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",  # durable on return, not only consistent
-    "PRAGMA wal_autocheckpoint = 16384",  # only a backstop: see `checkpoint`
-    "PRAGMA journal_size_limit = 4194304",  # what the log shrinks to once it is checkpointed
+    "PRAGMA wal_autocheckpoint = 16384",  # pages; only a backstop, the store folds the log in time
+    "PRAGMA journal_size_limit = 12582912",  # bytes a folded log keeps: overwriting syncs faster than growing
     "PRAGMA cache_size = -16384",  # KiB
     "PRAGMA cache_spill = OFF",  # a large commit rather takes more memory for a while
     "PRAGMA temp_store = MEMORY",  # a sort must not need the disk that may be full

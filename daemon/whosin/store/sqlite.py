@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
@@ -106,19 +105,22 @@ class SqliteStore:
 
     def _connect_again(self) -> sqlite3.Connection:
         with contextlib.ExitStack() as undo:
-            self._place.check_file()  # a log left behind would be replayed into another file
-            db = undo.enter_context(contextlib.closing(connect(self.path)))
+            db = undo.enter_context(contextlib.closing(self._connect_checked()))
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log
             self._place.note_log()
             undo.pop_all()
         return db
 
     def _connect_reader(self) -> sqlite3.Connection:
-        self._place.check_file()
-        db = connect(self.path)
+        db = self._connect_checked()
         db.execute("PRAGMA query_only = ON")
         db.create_function("has_folded", 2, search.has_folded, deterministic=True)
         return db
+
+    def _connect_checked(self) -> sqlite3.Connection:
+        """Only to the file that was opened: the log would be replayed into whatever took its place."""
+        self._place.check_file()
+        return connect(self.path)
 
     async def close(self) -> None:
         """What was begun is finished first. The writer goes last: it folds the log into the file."""
@@ -152,7 +154,7 @@ class SqliteStore:
             self._folding = self._side_task(self._fold())
 
     def _apply(self, db: sqlite3.Connection, changes: Changes) -> None:
-        self._place.check()
+        self._log_size = self._place.check()
         if self._was_full:  # a folded log can be written again from its start, without more space
             with contextlib.suppress(sqlite3.Error):
                 _fold_log(db)
@@ -162,7 +164,6 @@ class SqliteStore:
             self._was_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
             raise
         self._was_full = False
-        self._log_size = self._place.check()
 
     async def prune(self, before: int, limit: int) -> int:
         """Delete at most `limit` events, ended sessions and finished passes from before (wall ms)."""
@@ -263,8 +264,9 @@ class SqliteStore:
         try:
             while others := self._side_tasks - {asyncio.current_task()}:
                 await asyncio.wait(others)
+            await self._empty_log()  # first: whoever connects now may find a new log
             await self._reader.renew()
-            await self._empty_log()
+            await self._empty_log()  # a reader may have been in the way
             await self._writer.renew()
         finally:
             self._renewing = None
@@ -285,7 +287,7 @@ class SqliteStore:
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """On a connection made for this one call: it takes long, and nobody is to wait for it."""
-        channel = Channel(self.path, partial(connect, self.path))
+        channel = Channel(self.path, self._connect_checked)
         try:
             return await channel.run(function, *args, **kwargs)
         finally:
