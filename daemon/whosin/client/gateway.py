@@ -18,7 +18,8 @@ from whosin.client.connection import Broker
 from whosin.client.errors import NoAnswer, NotConnected
 from whosin.client.line import Backoff, Line, RemoteLine, Terms, make_line
 from whosin.client.login import GOODBYE_S
-from whosin.client.session import ANSWER_S, Activity, Idle, Session, State, Who
+from whosin.client.session import ANSWER_S, Activity, Idle, Session, State
+from whosin.client.who import Who
 
 if TYPE_CHECKING:
     import ssl

@@ -17,7 +17,8 @@ from whosin.client import wire
 from whosin.client.connection import Broker, Will
 from whosin.client.errors import NoAnswer, NotConnected
 from whosin.client.line import Backoff, Line, RemoteLine, Terms, make_line
-from whosin.client.session import ANSWER_S, Activity, Idle, Session, State, Who, this_machine
+from whosin.client.session import ANSWER_S, Activity, Idle, Session, State
+from whosin.client.who import Who, this_machine
 
 if TYPE_CHECKING:
     import ssl

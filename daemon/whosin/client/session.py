@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from whosin.client import wire
 from whosin.client.errors import (
-    ClientError,
     LoginRefused,
     NoAnswer,
     NotConnected,
     SessionEnded,
 )
+from whosin.client.inbox import Inbox
 from whosin.client.locks import Lock, Mode, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
     from typing import Protocol
+
+    from whosin.client.who import Who
 
     class Voice(Protocol):
         """Publishes for the session: verb, payload, QoS. `NotConnected` when it cannot."""
@@ -42,7 +41,6 @@ log = logging.getLogger("whosin.client")
 
 ANSWER_S: Final = 10.0
 LONGEST_SILENCE_S: Final = 300.0  # between two introductions to a daemon that does not answer
-KEPT_MESSAGES: Final = 100
 SHORTEST_BEAT_S: Final = 0.05  # whatever a daemon asks for, it is not flooded
 
 
@@ -54,34 +52,6 @@ class State(StrEnum):
     RECONNECTING = "reconnecting"
     ENDED = "ended"  # the daemon said so; `ended` tells by whom and why
     CLOSED = "closed"  # logged out by this program
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """The identity a session logs in with."""
-
-    site: str
-    company: str
-    session: str
-    user: str
-    client: str
-    machine: str | None = None
-    address: str | None = None
-    app: str | None = None
-    os_session: str | None = None
-
-    def __post_init__(self) -> None:
-        for what in ("site", "company", "session"):
-            wire.ident(what, getattr(self, what))
-        if not self.user or not self.client:
-            raise ValueError("user and client must not be empty")
-        for what in ("user", "client", "machine", "address", "app", "os_session"):
-            wire.name(what, getattr(self, what))
-
-
-def this_machine() -> str | None:
-    """The name of the computer, as its operators know it."""
-    return platform.node() or None
 
 
 Activity = str | Callable[[], str | None] | None
@@ -118,7 +88,7 @@ class Session:
         self.conn: int | None = None
         self._speak = speak
         self._locks: dict[str, Lock] = {}
-        self._messages = _Messages()
+        self._messages = Inbox()
         self._entered = asyncio.Event()  # let in, or refused for good
         self._refusal: BaseException | None = None
         self._leaving = False
@@ -439,34 +409,6 @@ class Session:
             ended = SessionEnded("failed", reason=str(error))
             ended.__cause__ = error
             self._end(ended)
-
-
-class _Messages(AsyncIterator[wire.Message]):
-    """What the user has still to read; bounded, the oldest go first."""
-
-    def __init__(self) -> None:
-        self._kept: deque[wire.Message] = deque(maxlen=KEPT_MESSAGES)
-        self._news = asyncio.Event()
-        self._closed = False
-        self._error: ClientError | None = None
-
-    def put(self, message: wire.Message) -> None:
-        self._kept.append(message)
-        self._news.set()
-
-    def close(self, error: ClientError | None) -> None:
-        self._closed, self._error = True, error
-        self._news.set()
-
-    async def __anext__(self) -> wire.Message:
-        while not self._kept:
-            if self._closed:
-                if self._error is not None:
-                    raise self._error
-                raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
-        return self._kept.popleft()
 
 
 def _asked(value: Any, ident: str) -> Any:
