@@ -17,6 +17,7 @@ from whosin.errors import SettingsError, WhosinError
 
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
+WRONG_REQUEST = 400  # the daemon did not understand the question: a wrong value was typed
 EXIT_NOT_REACHABLE = 3
 
 # heading -> command -> its module in this package, which names the command `command`
@@ -110,7 +111,8 @@ def fail(error: WhosinError) -> NoReturn:
     """Say on stderr what went wrong, and leave with the exit code for it."""
     from whosin.cli.words import clean
 
-    code = EXIT_WRONG_USE if isinstance(error, SettingsError) else getattr(error, "exit_code", EXIT_FAILED)
+    wrong_use = isinstance(error, SettingsError) or getattr(error, "status", None) == WRONG_REQUEST
+    code = EXIT_WRONG_USE if wrong_use else getattr(error, "exit_code", EXIT_FAILED)
     for line in str(error).splitlines():
         click.echo(f"whosin: {clean(line)}", err=True)
     sys.exit(code)
