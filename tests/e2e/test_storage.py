@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Site
-from tests.e2e.site import until
+from tests.e2e.site import WHOSIN, until
 
 root_on_linux = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root on Linux to mount a small file system"
@@ -82,11 +82,24 @@ def test_a_disk_gone_read_only_is_survived(bare_site: Site, small_disk: Path) ->
     _recovers(site)
 
 
-def test_a_database_locked_by_somebody_is_waited_for(site: Site) -> None:
-    site.client().login("A", "anna")
+def test_nobody_else_can_lock_the_database_of_a_running_daemon(site: Site) -> None:
+    client = site.client()
+    client.login("A", "anna")
+    other = sqlite3.connect(site.daemon.data / "whosin.db", isolation_level=None, timeout=0.1)
+    with pytest.raises(sqlite3.OperationalError):
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+    client.login("B", "bert")
+    assert site.daemon.status("B") == "active"
+
+
+def test_a_database_that_somebody_holds_at_the_start_is_named(site: Site) -> None:
+    site.daemon.stop()
     other = sqlite3.connect(site.daemon.data / "whosin.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    _degrades(site)
+    other.execute("BEGIN EXCLUSIVE")
+    said = subprocess.run([WHOSIN, "run", "--config", site.daemon.config], capture_output=True, text=True, timeout=30, check=False)
+    assert said.returncode == 1
+    assert "whosin.db" in said.stderr
     other.execute("ROLLBACK")
     other.close()
-    _recovers(site)
+    site.daemon.start()

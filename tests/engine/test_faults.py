@@ -205,3 +205,34 @@ async def test_a_bug_in_one_message_costs_the_others_nothing(bench: Bench, monke
     await bench.settle()
     assert bench.status("a") == "active"
     assert [it for it in bench.wire.log if it[0] == "ack"] == [("ack", first), ("ack", second)]
+
+
+async def test_a_row_that_can_never_be_stored_is_left_out_and_the_rest_kept(bench: Bench) -> None:
+    await bench.login("a")
+    lone = "\ud800"
+    bench.engine.roll.sessions["a"].machine = lone
+    await bench.say("a", "lost", {})
+    await bench.login("b", "bert")
+    for _ in range(300):
+        await asyncio.sleep(0.01)
+        if bench.status("b") and not bench.engine.committer.busy:
+            break
+    assert bench.answers("login")[-1]["accepted"] is True
+    bench.engine.roll.sessions["a"].machine = None
+    again = await bench.crash()
+    assert (again.status("a"), again.status("b")) == ("active", "active")
+
+
+async def test_a_way_out_that_is_no_more_keeps_no_history_back(tmp_path: Path) -> None:
+    both = await Bench(tmp_path / "w.db", sources=("door", "link")).start()
+    both.wires["link"].ready = False
+    await both.login("a")
+    await both.go(6)
+    await both.store.close()
+    one = await Bench(tmp_path / "w.db").start()
+    one.clock.now = both.clock.now
+    await one.login("b")
+    await one.close()
+    back = await Bench(tmp_path / "w.db", sources=("link",)).start()
+    assert [event["subject"] for event in back.published("session.logged_in")] == ["b"]
+    await back.close()

@@ -20,6 +20,7 @@ from whosin.ports import Changes, EventRow, Store
 
 RETRY_S = (0.05, 0.2, 0.5, 1.0)
 WAIT_S = 5.0
+ROWS = ("sessions", "companies", "locks", "wants", "passes", "holds", "meta", "accounts", "tokens", "observers")
 
 log = structlog.get_logger("whosin.store")
 
@@ -50,7 +51,7 @@ class Batch:
         mine, its = self.changes, later.changes
         mine.beats += its.beats
         mine.events += its.events
-        for name in ("sessions", "companies", "locks", "wants", "passes", "holds", "meta", "accounts", "tokens", "observers"):
+        for name in ROWS:
             getattr(mine, name).update(getattr(its, name))
         self.answers += later.answers
         self.events += later.events
@@ -131,6 +132,8 @@ class Committer:
             started = perf_counter()
             try:
                 await self._store.commit(batch.changes)
+            except ValueError:  # a row that can never be stored: a bug of ours, which must not stop the rest
+                await self._salvage(batch)
             except StoreError as error:
                 self._counts.commit_failures += 1
                 self._failed(error)
@@ -144,6 +147,28 @@ class Committer:
                 self._counts.commit_seconds.observe(perf_counter() - started)
                 self._recovered()
                 return True
+
+    async def _salvage(self, batch: Batch) -> None:
+        """Leave out what can never be stored, loudly, and keep the rest for the next attempt."""
+        for name in ROWS:
+            rows = getattr(batch.changes, name)
+            for key in list(rows):
+                alone = Changes()
+                getattr(alone, name)[key] = rows[key]
+                if not await self._storable(alone):
+                    del rows[key]
+        batch.changes.events = [row for row in batch.changes.events if await self._storable(Changes(events=[row]))]
+        batch.changes.beats = [row for row in batch.changes.beats if await self._storable(Changes(beats=[row]))]
+
+    async def _storable(self, alone: Changes) -> bool:
+        try:
+            await self._store.commit(alone)
+        except ValueError:
+            log.exception("engine.bug", left_out=repr(alone)[:500])
+            return False
+        except StoreError:
+            return True  # that is another matter, and dealt with elsewhere
+        return True
 
     def _failed(self, error: StoreError) -> None:
         if self.problem is None:

@@ -123,6 +123,8 @@ class Engine:
         self.outbox.begin(loaded.store_id, loaded.last_seq, cursors, transports)
         self._pulse_ms = self._flushed_ms = now
         self._remember_sight()
+        for key in cursors.keys() - self.transports.keys():  # a way out that is no more keeps no history back
+            self.committer.open.changes.meta[f"published.{key}"] = str(loaded.last_seq)
 
     # --- Intake ---------------------------------------------------------------------------------------
 
