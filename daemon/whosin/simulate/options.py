@@ -85,6 +85,7 @@ class Summary:
     logged_out: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_IDS))
     crashed: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_IDS))
     forgotten: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_IDS))  # fell silent
+    gave_up: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_IDS))  # no answer: in or not
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_IDS))  # from outside
     ended_by: Counter[str] = field(default_factory=Counter)
     defects: int = 0

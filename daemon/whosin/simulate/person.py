@@ -73,6 +73,7 @@ class Person:
 
     async def _come(self) -> AnyLogin | None:
         tally = self._day.summary
+        login: AnyLogin | None = None
         try:
             async with asyncio.timeout(None) as self._patience:
                 login = await self._make_login()
@@ -81,6 +82,8 @@ class Person:
             tally.login_refusals[refused.code] += 1
         except (NoAnswer, NotConnected, TimeoutError):
             tally.unanswered += 1
+            if login is not None:
+                tally.gave_up.append(login.id)
         except SessionEnded as ended:
             tally.ended_by[ended.by or ended.status] += 1
         finally:
