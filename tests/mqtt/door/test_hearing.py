@@ -43,23 +43,23 @@ async def subscribed(house, pattern, qos=1, **who):
         ("anna", "whosin/v1/down/north/books/s1/#", True),
         ("anna", "whosin/v1/down/north/+/s1/+", True),
         ("anna", "whosin/v1/down/north/books/s1/lock", True),
-        ("anna", "whosin/v1/down/north/books/+/lock", False),
-        ("anna", "whosin/v1/down/+/books/s1/lock", False),
+        ("anna", "whosin/v1/down/north/books/+/lock", True),
+        ("anna", "whosin/v1/down/+/books/s1/lock", True),
         ("anna", "whosin/v1/down/north/books/s2/#", False),
         ("anna", "whosin/v1/down/south/books/s1/#", False),
-        ("anna", "whosin/v1/down/north/#", False),
-        ("anna", "whosin/+/down/north/books/s1/#", False),
-        ("anna", "#", False),
+        ("anna", "whosin/v1/down/north/#", True),
+        ("anna", "whosin/+/down/north/books/s1/#", True),
+        ("anna", "#", True),
         ("anna", EVENT, False),
         ("anna", "elsewhere", False),
         ("portal", "whosin/v1/down/north/#", True),
         ("portal", "whosin/v1/down/north/+/+/+", True),
-        ("portal", "whosin/v1/down/+/#", False),
-        ("portal", "whosin/v1/down/#", False),
+        ("portal", "whosin/v1/down/+/#", True),
+        ("portal", "whosin/v1/down/#", True),
         ("portal", "whosin/v1/events/north/#", False),
         ("watcher", "whosin/v1/events/north/#", True),
         ("watcher", "whosin/v1/events/south/#", False),
-        ("watcher", "whosin/v1/events/#", False),
+        ("watcher", "whosin/v1/events/#", True),
         ("watcher", "whosin/v1/daemon/#", True),
         ("watcher", STATUS, True),
         ("watcher", "whosin/v1/down/north/#", False),
@@ -72,6 +72,31 @@ async def test_what_one_may_hear_follows_from_who_one_is(version, user, pattern,
     refusal = Reason.NOT_AUTHORIZED if version == V5 else Reason.UNSPECIFIED_ERROR
     assert suback == SubAck(1, (Reason.GRANTED_QOS_1 if allowed else refusal,))
     assert house.intake.rejects == ([] if allowed else [("forbidden", pattern.encode())])
+
+
+@both
+@pytest.mark.parametrize(
+    ("user", "heard"),
+    [
+        ("anna", ["whosin/v1/down/north/books/s1/lock"]),
+        ("portal", ["whosin/v1/down/north/books/s1/lock", "whosin/v1/down/north/books/s2/lock"]),
+        ("watcher", [STATUS, EVENT]),
+    ],
+)
+async def test_of_a_filter_for_everything_one_hears_ones_own(version, user, heard):
+    house = House()
+    client = house.client("s1", user, version=version)
+    (suback, *more) = client.send(asking("whosin/v1/#")).got()
+    assert suback.reasons == (Reason.GRANTED_QOS_1,)
+    for site, session in (("north", "s1"), ("north", "s2"), ("south", "s1")):
+        house.door.answer(f"whosin/v1/down/{site}/books/{session}/lock", b"{}")
+    for site in ("north", "south"):
+        house.door.announce(f"whosin/v1/events/{site}/books/session.logged_in", b"{}", lambda: None)
+    assert [packet.topic.decode() for packet in [*more, *client.got()]] == heard
+    client.send(Unsubscribe(2, ("whosin/v1/#",)))
+    assert client.got() == [UnsubAck(2, (Reason.SUCCESS,) if version == V5 else ())]
+    house.door.answer("whosin/v1/down/north/books/s1/lock", b"{}")
+    assert client.got() == []
 
 
 @both

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mqtt.codec.helpers import calm
-from whosin.mqtt.door.filters import FilterTree
+from whosin.mqtt.door.filters import FilterTree, common
 from whosin.mqtt.door.wheel import GRAIN_MS, Timer, Wheel
 
 LEVELS = st.sampled_from(["a", "b", "", "+"])
@@ -47,6 +47,13 @@ def test_the_tree_matches_as_the_standard_says_and_forgets_all(subscriptions, to
         tree.remove(pattern, hearer)
         tree.remove(pattern, hearer)
     assert tree.empty
+
+
+@calm()
+@given(one=PATTERNS, other=PATTERNS, topic=TOPICS)
+def test_what_two_filters_have_in_common_matches_what_both_match(one, other, topic):
+    both = common(one, other)
+    assert (both is not None and naive(both, topic)) == (naive(one, topic) and naive(other, topic))
 
 
 @calm()

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from whosin.model import Role
+from whosin.mqtt.door.filters import common
 
 if TYPE_CHECKING:
     from whosin.model import Account
@@ -65,20 +66,19 @@ class Rights:
             return True
         return len(levels) == 7 and levels[5] == self._session.encode()
 
-    def may_hear(self, pattern: str) -> bool:
-        """A filter that can match nothing but what is one's own: wildcards only below it."""
+    def hears(self, pattern: str) -> list[str]:
+        """The filters that match what `pattern` matches of what is one's own; none where that is nothing.
+
+        `whosin/v1/#` is what a client writes who wants all that it may hear: it gets that, and no more.
+        """
         if self.account is None:
-            return True
+            return [pattern]
         if not self.sound:
-            return False
-        levels = pattern.split("/")
-        site = ["whosin", "v1", None, self._site]
+            return []
         if self.account.role is Role.OBSERVER:
-            site[2] = "events"
-            return (levels[:4] == site and len(levels) > 4) or (
-                levels[:3] == ["whosin", "v1", "daemon"] and len(levels) > 3
-            )
-        site[2] = "down"
-        if levels[:4] != site or len(levels) <= 4:
-            return False
-        return self.account.role is Role.GATEWAY or (len(levels) > 6 and levels[5] == self._session)
+            own = [f"whosin/v1/events/{self._site}/#", "whosin/v1/daemon/#"]
+        elif self.account.role is Role.GATEWAY:
+            own = [f"whosin/v1/down/{self._site}/#"]
+        else:
+            own = [f"whosin/v1/down/{self._site}/+/{self._session}/#"]
+        return [both for one in own if (both := common(pattern, one)) is not None]

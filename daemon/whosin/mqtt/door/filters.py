@@ -7,6 +7,7 @@ subscribe: 2,000 sessions beside each other are one dictionary.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Final, Generic, TypeVar
 
 Hearer = TypeVar("Hearer")
@@ -92,3 +93,18 @@ def matches(pattern: str, topic: str) -> bool:
     tree: FilterTree[bool] = FilterTree()
     tree.add(pattern, True, 0)
     return bool(tree.match(topic))
+
+
+def common(one: str, other: str) -> str | None:
+    """The filter that matches what both match; None where that is nothing."""
+    left, right = one.split("/"), other.split("/")
+    levels: list[str] = []
+    for mine, yours in zip_longest(left, right):
+        if mine == "#":
+            return "/".join(levels + right[len(levels) :])
+        if yours == "#":
+            return "/".join(levels + left[len(levels) :])
+        if mine is None or yours is None or (mine != yours and "+" not in (mine, yours)):
+            return None
+        levels.append(yours if mine == "+" else mine)
+    return "/".join(levels)

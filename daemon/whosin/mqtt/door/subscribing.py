@@ -25,14 +25,16 @@ def subscribe(connection: Connection, session: Session, packet: Subscribe) -> No
     reasons = []
     retained = []
     for asked in packet.subscriptions:
-        reason = _judge(connection, session, asked)
+        patterns = _own(connection, asked.filter)
+        reason = _judge(connection, session, asked, patterns)
         if not reason.failed:
-            known = asked.filter in session.filters
+            known = all(pattern in session.filters for pattern in patterns)
             options = min(asked.qos, 1) | (AS_PUBLISHED if asked.retain_as_published else 0)
-            session.filters[asked.filter] = options
-            connection.door.heard_by.add(asked.filter, session, options)
+            for pattern in patterns:
+                session.filters[pattern] = options
+                connection.door.heard_by.add(pattern, session, options)
             if asked.retain_handling == 0 or (asked.retain_handling == 1 and not known):
-                retained.append((asked.filter, options & QOS))
+                retained += [(pattern, options & QOS) for pattern in patterns]
         reasons.append(reason)
     connection.door.note(session)
     connection.reply(SubAck(packet.packet_id, tuple(reasons)))
@@ -40,13 +42,19 @@ def subscribe(connection: Connection, session: Session, packet: Subscribe) -> No
         _send_status(connection, session, pattern, qos)
 
 
-def _judge(connection: Connection, session: Session, asked: Subscription) -> Reason:
+def _own(connection: Connection, pattern: str) -> list[str]:
+    """What of it one may hear: a session has its filters narrowed to that, so delivery has nothing to check."""
+    return [] if connection.rights is None else connection.rights.hears(pattern)
+
+
+def _judge(connection: Connection, session: Session, asked: Subscription, patterns: list[str]) -> Reason:
     if asked.filter == "$share" or asked.filter.startswith("$share/"):
         return Reason.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
-    if connection.rights is None or not connection.rights.may_hear(asked.filter):
+    if not patterns:
         connection.door.rejected("forbidden", asked.filter.encode())
         return Reason.NOT_AUTHORIZED
-    if asked.filter not in session.filters and len(session.filters) >= connection.door.limits.filters:
+    new = sum(pattern not in session.filters for pattern in patterns)
+    if new and len(session.filters) + new > connection.door.limits.filters:
         return Reason.QUOTA_EXCEEDED
     return Reason.GRANTED_QOS_1 if asked.qos else Reason.SUCCESS
 
@@ -64,11 +72,11 @@ def _send_status(connection: Connection, session: Session, pattern: str, qos: in
 
 def unsubscribe(connection: Connection, session: Session, packet: Unsubscribe) -> None:
     reasons = []
-    for pattern in packet.filters:
-        if session.filters.pop(pattern, None) is None:
-            reasons.append(Reason.NO_SUBSCRIPTION_EXISTED)
-        else:
+    for asked in packet.filters:
+        known = [pattern for pattern in _own(connection, asked) if pattern in session.filters]
+        for pattern in known:
+            del session.filters[pattern]
             connection.door.heard_by.remove(pattern, session)
-            reasons.append(Reason.SUCCESS)
+        reasons.append(Reason.SUCCESS if known else Reason.NO_SUBSCRIPTION_EXISTED)
     connection.door.note(session)
     connection.reply(UnsubAck(packet.packet_id, tuple(reasons)))
