@@ -116,7 +116,7 @@ async def test_messages_of_unknown_ids_wait_in_order_while_the_store_cannot_be_r
     first = await bench.say("a", "login", {"user": "anna", "client": "desktop"}, wait=False)
     second = await bench.say("a", "lock", {"resource": "x"}, wait=False)
     bench.engine.drain()
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # real time: it must not be answered meanwhile
     assert bench.status("a") is None
     assert bench.wire.log == []
     moody(bench).blind = False
