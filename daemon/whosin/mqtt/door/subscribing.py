@@ -43,7 +43,7 @@ def subscribe(connection: Connection, session: Session, packet: Subscribe) -> No
 
 
 def _own(connection: Connection, pattern: str) -> list[str]:
-    """What of it one may hear: a session has its filters narrowed to that, so delivery has nothing to check."""
+    """What of it one may hear. A session has its filters narrowed to that: delivery has nothing to check."""
     return [] if connection.rights is None else connection.rights.hears(pattern)
 
 
