@@ -114,7 +114,8 @@ class HttpServer:
         self._server.close()
         self._streams.close()
         for connection in list(self._state.connections):
-            connection.shutdown()
+            if not connection.transport.is_closing():  # a TLS transport closed twice forgets its connection
+                connection.shutdown()
         await self._finish(self._bounds.stop_s)
         for task in self._state.tasks:
             task.cancel()
