@@ -55,7 +55,7 @@ class Operations(Protocol):
 
     async def sessions(self, query: SessionQuery, caller: Caller) -> Page:
         """Items: id, site, company, user, client, machine, address, app, os_session, conn, status, reason,
-        since, last_seen, deadline (null unless active), disconnected_at, ended_at, ended_by, lost (bool),
+        since, last_seen, at, deadline (null unless active), disconnected_at, ended_at, ended_by, lost (bool),
         idle (bool), idle_s, activity, held_back (bool), source, guidance (list of ids),
         locks [{resource, mode, token, since, sticky, activity, guidance, release_at}],
         blocks [{session, user, machine, client, resource, mode, since, waiting}].

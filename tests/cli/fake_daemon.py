@@ -64,6 +64,7 @@ def session(ident, **more):
         "reason": None,
         "since": ago(8000),
         "last_seen": ago(20),
+        "at": None,
         "deadline": ago(-280),
         "disconnected_at": None,
         "ended_at": None,

@@ -39,7 +39,7 @@ def session(ident: str, site: str = "north", status: str = "active") -> Json:
         "id": ident, "site": site, "company": "acme", "user": "ada", "client": "desktop", "machine": "PC-7",
         "address": "10.0.0.7", "app": "erp 9.1", "os_session": None, "conn": 3, "status": status,
         "reason": None,
-        "since": AT, "last_seen": AT, "deadline": AT, "disconnected_at": None, "ended_at": None,
+        "since": AT, "last_seen": AT, "at": None, "deadline": AT, "disconnected_at": None, "ended_at": None,
         "ended_by": None,
         "lost": False, "idle": False, "idle_s": 12, "activity": "amending SO-1001", "held_back": False,
         "source": "door", "guidance": ["prove-balances"], "locks": [lock], "blocks": [blocked],

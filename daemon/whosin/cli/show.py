@@ -73,6 +73,7 @@ def _facts(item: Json, at: datetime) -> RenderableType:
         "idle": f"{item['idle_s']:,} s" if item["idle_s"] is not None else None,
         "logged in": _when(item["since"], at),
         "last seen": _when(item["last_seen"], at),
+        "its own clock": item.get("at"),
         "deadline": item["deadline"] and f"{local(item['deadline'], at)}, {until(item['deadline'], at)}",
         "disconnected": _when(item["disconnected_at"], at),
         "over": _when(item.get("ended_at"), at),

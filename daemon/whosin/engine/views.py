@@ -35,7 +35,7 @@ class Views:
             "id": it.id, "site": it.company.site, "company": it.company.name, "user": it.user, "client": it.client,
             "machine": it.machine, "address": it.address, "app": it.app, "os_session": it.os_session, "conn": it.conn,
             "status": it.status.value, "reason": it.reason,
-            "since": self._time(it.since_ms), "last_seen": self._time(it.seen_ms),
+            "since": self._time(it.since_ms), "last_seen": self._time(it.seen_ms), "at": it.at,
             "deadline": self._time(self._roll.deadline(it)) if active else None,
             "disconnected_at": self._time(it.disconnected_ms), "ended_at": self._time(it.ended_ms),
             "ended_by": it.ended_by, "lost": bool(it.lost_ms), "idle": it.idle, "idle_s": it.idle_s,
@@ -47,6 +47,7 @@ class Views:
 
     def ended(self, row: SessionRow, locks: list[Lock]) -> Json:
         """The same of a session that is over, from its row; `locks` are those it left behind."""
+
         def time(wall_ms: int) -> str | None:
             return wire.rfc3339(wall_ms) if wall_ms else None
 
@@ -54,7 +55,7 @@ class Views:
             "id": row.id, "site": row.site, "company": row.company, "user": row.user, "client": row.client,
             "machine": row.machine, "address": row.address, "app": row.app, "os_session": row.os_session,
             "conn": row.conn, "status": row.status, "reason": row.reason, "since": time(row.since),
-            "last_seen": time(row.seen), "deadline": None, "disconnected_at": time(row.disconnected),
+            "last_seen": time(row.seen), "at": row.at, "deadline": None, "disconnected_at": time(row.disconnected),
             "ended_at": time(row.ended), "ended_by": row.ended_by, "lost": bool(row.lost), "idle": bool(row.idle),
             "idle_s": row.idle_s, "activity": row.activity, "held_back": False, "source": row.source,
             "guidance": [lock.guidance for lock in locks if lock.guidance],

@@ -45,6 +45,7 @@ _SESSION: Json = {
     "reason": "silence",
     "since": _BEGUN,
     "last_seen": _SEEN,
+    "at": _SEEN,
     "deadline": None,
     "disconnected_at": _FELL,
     "ended_at": None,

@@ -60,6 +60,7 @@ class Session(Answer):
     reason: str | None
     since: Moment
     last_seen: Moment
+    at: Annotated[str | None, Field(description="By the client's own clock, as it last told; never trusted.")]
     deadline: Annotated[
         Moment | None, Field(description="When silence becomes disconnected; null unless active.")
     ]
