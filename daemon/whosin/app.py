@@ -61,7 +61,7 @@ def main(settings: Settings, config_path: Path | None) -> int:
 
 
 def _loop_factory() -> Any:
-    """uvloop or winloop where it is installed (the extra `fast`), else asyncio's own."""
+    """The one of uvloop or winloop where that is installed (the extra `fast`), else asyncio's own."""
     with contextlib.suppress(ImportError):
         if sys.platform == "win32":
             import winloop as fast  # noqa: PLC0415
@@ -89,15 +89,16 @@ class App:
         self.store = SqliteStore(settings.database)
         self.engine = Engine(
             policy=settings.policy(), store=self.store, clock=self.clock, counts=self.counts,
-            record=self._journal.record, name=settings.daemon.name, pace=_pace(settings), bad_input=self._bad_input,
+            record=self._journal.record, name=settings.daemon.name, pace=_pace(settings),
+            bad_input=self._bad_input,
         )  # fmt: skip
         cleanup = settings.cleanup
         self.cleanup = Cleanup(
             self.engine, every_ms=_ms(cleanup.every_s), enabled=cleanup.enabled, account=cleanup.account
         )
         self.desk = Desk(
-            self.engine, self.cleanup, name=settings.daemon.name, version=__version__, sign_in=settings.sign_in,
-            reload=self.reload,
+            self.engine, self.cleanup, name=settings.daemon.name, version=__version__,
+            sign_in=settings.sign_in, reload=self.reload,
         )  # fmt: skip
         self._metrics = Metrics(self.counts, _Gauges(self), list(settings.client_types))
         self._link: Link | None = None
@@ -136,14 +137,18 @@ class App:
             try:
                 await self._door.start(self.engine)
             except OSError as error:
-                raise OSError(error.errno, f"mqtt.listen {self.settings.mqtt.listen}: {_in_words(error)}") from error
+                raise OSError(
+                    error.errno, f"mqtt.listen {self.settings.mqtt.listen}: {_in_words(error)}"
+                ) from error
         self._say_where()
         if self._link is not None:
             await self._link.start(self.engine)
         for problem in self.settings.warnings():
             log.warning("settings.warning", problem=problem)
         now = self.clock.now_ms()
-        self._note("daemon.started", now, {"version": __version__, "sessions": len(self.engine.roll.sessions)})
+        self._note(
+            "daemon.started", now, {"version": __version__, "sessions": len(self.engine.roll.sessions)}
+        )
         self._tasks = [
             asyncio.create_task(self._tick_for_ever(), name="ticker"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
@@ -231,7 +236,8 @@ class App:
         page = self._http.url if self._http is not None else "page and API are off"
         heard = [f"door on mqtt://{self.settings.mqtt.listen}"] if self._door is not None else []
         heard += [f"broker {self.settings.mqtt.url}"] if self._link is not None else []
-        print(f"Whosin {__version__} is at {page}  ({', '.join(heard)}; data in {self.settings.daemon.data_dir})", flush=True)  # noqa: T201
+        data = self.settings.daemon.data_dir
+        print(f"Whosin {__version__} is at {page}  ({', '.join(heard)}; data in {data})", flush=True)  # noqa: T201
 
     async def _close(self) -> None:
         """Streams, then transports, then what is left to write: within a few seconds in all."""
@@ -275,7 +281,7 @@ class App:
             self._bad_input.flush()
             before = self.clock.wall_ms(self.clock.now_ms()) - self.settings.store.history_days * DAY_MS
             with contextlib.suppress(StoreError):
-                while await self.store.prune(before, PRUNE_STEP) >= PRUNE_STEP:
+                while await self.store.prune(before, PRUNE_STEP) >= PRUNE_STEP:  # noqa: ASYNC110 - others commit
                     await asyncio.sleep(0.05)
             await asyncio.sleep(PRUNE_EVERY_S)
 
@@ -329,7 +335,9 @@ class App:
         secret = self.desk.put_token("admin", "administrator", None)
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        with os.fdopen(
+            os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+        ) as file:
             file.write(secret + "\n")
         fresh.replace(path)
 
@@ -344,7 +352,9 @@ class _Gauges:
         self._app = app
 
     def sessions(self) -> Mapping[tuple[str, str], int]:
-        return {(status.value, client): count for (status, client), count in self._app.engine.roll.tally.items()}
+        return {
+            (status.value, client): count for (status, client), count in self._app.engine.roll.tally.items()
+        }
 
     def locks(self) -> int:
         return self._app.engine.roll.locks.count

@@ -27,7 +27,7 @@ Report = dict[str, Any]
 
 @dataclass(slots=True)
 class Pass:
-    """One visit to all companies. `done` are finished companies by (site, name), `now` the present one's counts."""
+    """One visit to all companies. `done`: finished ones by (site, name); `now`: the present one's counts."""
 
     id: int
     started_ms: int
@@ -140,7 +140,14 @@ class Cleanup:
             entries.append(entry)
         report: Report = {name: sum(entry[name] for entry in entries) for name in COUNTS}
         moment = wire.rfc3339(self._engine.clock.wall_ms(now))
-        head = {"id": None, "state": "dry_run", "started": moment, "finished": moment, "by": self.account, "dry_run": True}
+        head = {
+            "id": None,
+            "state": "dry_run",
+            "started": moment,
+            "finished": moment,
+            "by": self.account,
+            "dry_run": True,
+        }
         return {**head, "companies": entries, **report, "failed": 0}
 
     # --- moments --------------------------------------------------------------------------------------
@@ -196,7 +203,7 @@ class Cleanup:
                 entry["removed"] += 1
                 entry["released"] += len(released)
                 removed += 1
-        except Exception as error:  # noqa: BLE001 - one failing company does not stop the others (rule 7)
+        except Exception as error:  # one failing company does not stop the others (rule 7)
             log.exception("cleanup.company_failed", site=company.site, company=company.name)
             entry["failed"] = f"{type(error).__name__}: {error}"
         entry["held_back"] = held
@@ -250,7 +257,9 @@ class Cleanup:
         if of.now is not None:
             report["partial"] = of.now
         rows = self._engine.rows
-        row = PassRow(of.id, rows.wall(of.started_ms), rows.wall(of.finished_ms), of.actor, wire.encode_json(report))
+        row = PassRow(
+            of.id, rows.wall(of.started_ms), rows.wall(of.finished_ms), of.actor, wire.encode_json(report)
+        )
         self._engine.committer.open.changes.passes[of.id] = row
 
     def _remember_switch(self) -> None:
@@ -263,8 +272,8 @@ class Cleanup:
 
 def _entry(company: Company) -> Report:
     return {
-        "site": company.site, "company": company.name, "removed": 0, "released": 0, "held_back": 0, "skipped": 0,
-        "failed": None,
+        "site": company.site, "company": company.name, "removed": 0, "released": 0, "held_back": 0,
+        "skipped": 0, "failed": None,
     }  # fmt: skip
 
 

@@ -169,7 +169,7 @@ class Lock:
     on until `release_ms` (lock delay); `session` then still tells who it was."""
 
     __slots__ = (
-        "activity", "company", "guidance", "released", "release_ms", "resource", "session", "shared",
+        "activity", "company", "guidance", "release_ms", "released", "resource", "session", "shared",
         "since_ms", "sticky", "token",
     )  # fmt: skip
 

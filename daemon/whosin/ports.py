@@ -1,4 +1,4 @@
-"""The seams: Clock, Intake and Peer, Transport, Store. Each is a Protocol; who implements it is not known here.
+"""The seams: Clock, Intake and Peer, Transport, Store. Each is a Protocol; who implements it is unknown here.
 
 Times that cross to the Store are wall-clock epoch milliseconds; all others are on the engine's timeline
 (see `model`). Everything here is called from the event loop's thread.
@@ -110,8 +110,9 @@ class Transport(Protocol):
         ...
 
     def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:
-        """Hand one event over; `seq` is its number in the history. `done` is called once it need not be sent again (the broker's PUBACK;
-        at the door: queued for everyone who hears it). Lost connection: the link sends it again itself."""
+        """Hand one event over; `seq` is its number in the history. `done` is called once it need not be sent
+        again (the broker's PUBACK; at the door: queued for everyone who hears it). Lost connection: the link
+        sends it again itself."""
         ...
 
     def prove(self) -> None:

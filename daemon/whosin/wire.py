@@ -1,7 +1,7 @@
 """The wire: topic and bytes to messages, answers and events to topic and bytes.
 
-Owns names, sizes and encodings on MQTT (JSON, RFC 3339 times, CloudEvents 1.0). Must not know brokers or rules.
-Whatever a stranger may send leads to a message or to `BadInput` with one of the reasons of rule 11.
+Owns names, sizes and encodings on MQTT (JSON, RFC 3339 times, CloudEvents 1.0). Must not know brokers or
+rules. Whatever a stranger may send leads to a message or to `BadInput` with one of the reasons of rule 11.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A site for tests: the installed `whosin` command as a process, its door or a real Mosquitto, and real clients.
+"""A site for tests: the installed `whosin` command as a process, its door or a real Mosquitto, real clients.
 
 Timeouts are those of people, a hundred times faster; nothing here sleeps for logic, it polls for conditions.
 """
@@ -93,7 +93,10 @@ class Daemon:
     def start(self, *, ready: bool = True) -> Daemon:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [WHOSIN, "run", "--config", str(self.config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [WHOSIN, "run", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
         until(lambda: self._answers("/readyz" if ready else "/healthz"), what="the daemon is ready")
         return self
@@ -154,7 +157,9 @@ class Daemon:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             text = answer.read()
-            return answer.status, json.loads(text) if "json" in (answer.headers["Content-Type"] or "") else text.decode()
+            return answer.status, json.loads(text) if "json" in (
+                answer.headers["Content-Type"] or ""
+            ) else text.decode()
         finally:
             connection.close()
 
@@ -178,7 +183,7 @@ class Daemon:
 
     def metric(self, name: str) -> float:
         text = self.get("/metrics", token=None)[1]
-        found = [line for line in text.splitlines() if line.startswith(name + " ") or line.startswith(name + "{")]
+        found = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
     def whosin(self, *args: str, code: int = 0) -> str:
@@ -196,8 +201,17 @@ class Client:
     """A client of the wire over paho: says, and keeps all that it hears. Reconnects by itself."""
 
     def __init__(
-        self, port: int, ident: str | None = None, *, hear: str | None = None, version: int = 5, will: str | None = None,
-        expiry_s: int = 600, clean: bool = False, username: str | None = None, password: str | None = None,
+        self,
+        port: int,
+        ident: str | None = None,
+        *,
+        hear: str | None = None,
+        version: int = 5,
+        will: str | None = None,
+        expiry_s: int = 600,
+        clean: bool = False,
+        username: str | None = None,
+        password: str | None = None,
     ) -> None:
         self.ident = ident or f"test-{uuid.uuid4()}"
         self.heard: list[tuple[str, Any]] = []
@@ -239,7 +253,17 @@ class Client:
             payload = message.payload
         self.heard.append((message.topic, payload))
 
-    def say(self, session: str, verb: str, payload: Any = None, *, qos: int = 1, site: str = "s1", company: str = "c1", wait: bool = True) -> paho.MQTTMessageInfo:
+    def say(
+        self,
+        session: str,
+        verb: str,
+        payload: Any = None,
+        *,
+        qos: int = 1,
+        site: str = "s1",
+        company: str = "c1",
+        wait: bool = True,
+    ) -> paho.MQTTMessageInfo:
         """Publish; at QoS 1 this returns once it is acknowledged, which is once it is durable."""
         body = b"" if payload is None else json.dumps(payload).encode()
         until(self.mqtt.is_connected, what=f"{self.ident} is connected")
@@ -255,6 +279,7 @@ class Client:
 
     def answer(self, session: str, kind: str, nth: int = 0) -> Any:
         """The nth answer of a kind to a session, waiting for it."""
+
         def found() -> list[Any]:
             ending = f"/{session}/{kind}"
             return [body for topic, body in list(self.heard) if "/down/" in topic and topic.endswith(ending)]
@@ -263,7 +288,11 @@ class Client:
         return found()[nth]
 
     def events(self, kind: str | None = None) -> list[Any]:
-        return [body for topic, body in list(self.heard) if "/events/" in topic and (kind is None or body["type"] == kind)]
+        return [
+            body
+            for topic, body in list(self.heard)
+            if "/events/" in topic and (kind is None or body["type"] == kind)
+        ]
 
     def event(self, kind: str, session: str) -> Any:
         return until(

@@ -1,4 +1,4 @@
-"""The MQTT libraries that are out there, over the door and over Mosquitto: each logs in, locks, hears, leaves."""
+"""The MQTT libraries that are out there, over the door and Mosquitto: each logs in, locks, hears, leaves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pytest
 from tests.e2e.conftest import Site
 from tests.e2e.site import until
 
-needs_tools = pytest.mark.skipif(shutil.which("mosquitto_pub") is None, reason="NOT TESTED: mosquitto_pub is missing")
+needs_tools = pytest.mark.skipif(
+    shutil.which("mosquitto_pub") is None, reason="NOT TESTED: mosquitto_pub is missing"
+)
 needs_node = pytest.mark.skipif(shutil.which("npm") is None, reason="NOT TESTED: npm is missing")
 
 LOGIN = json.dumps({"user": "anna", "client": "desktop"})
@@ -28,7 +30,8 @@ const answers = {};
 const heard = (kind) => new Promise((done) => (answers[kind] = done));
 client.on("message", (topic, body) => answers[topic.slice(down.length)]?.(JSON.parse(body)));
 await client.subscribeAsync(down + "#", { qos: 1 });
-const say = (verb, data) => client.publishAsync("whosin/v1/up/s1/c1/A/" + verb, JSON.stringify(data), { qos: 1 });
+const up = "whosin/v1/up/s1/c1/A/";
+const say = (verb, data) => client.publishAsync(up + verb, JSON.stringify(data), { qos: 1 });
 const login = heard("login");
 await say("login", { user: "anna", client: "desktop" });
 const lock = heard("lock");
@@ -49,7 +52,21 @@ def _left(site: Site) -> None:
 @pytest.mark.parametrize("version", ["mqttv311", "mqttv5"])
 def test_mosquitto_pub_and_sub(site: Site, version: str) -> None:
     base = ["-h", "127.0.0.1", "-p", str(site.port), "-V", version, "-q", "1"]
-    listen = ["stdbuf", "-oL", "mosquitto_sub", *base, "-t", "whosin/v1/down/s1/c1/A/#", "-C", "2", "-W", "20", "-F", "%t %p", "-d"]
+    listen = [
+        "stdbuf",
+        "-oL",
+        "mosquitto_sub",
+        *base,
+        "-t",
+        "whosin/v1/down/s1/c1/A/#",
+        "-C",
+        "2",
+        "-W",
+        "20",
+        "-F",
+        "%t %p",
+        "-d",
+    ]
     with subprocess.Popen(listen, stdout=subprocess.PIPE, text=True) as ear:
         assert ear.stdout is not None
         for line in ear.stdout:
@@ -89,7 +106,12 @@ def test_aiomqtt(site: Site, version: aiomqtt.ProtocolVersion) -> None:
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("node")
     (folder / "talk.mjs").write_text(SCRIPT)
-    subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", "mqtt@5"], cwd=folder, check=True, timeout=240)
+    subprocess.run(
+        ["npm", "install", "--silent", "--no-fund", "--no-audit", "mqtt@5"],
+        cwd=folder,
+        check=True,
+        timeout=240,
+    )
     return folder
 
 

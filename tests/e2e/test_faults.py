@@ -1,11 +1,10 @@
-"""What happens to the daemon and its broker must never cost a user a login or an operator a fact (rules 8, 10)."""
+"""What befalls daemon and broker must cost no user a login and no operator a fact (rules 8, 10)."""
 
 from __future__ import annotations
 
 import random
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -70,12 +69,16 @@ def test_a_broker_that_dies_forgets_or_hangs_disconnects_nobody_who_lives(site: 
     crowd.client.login("DEAD", "dora")
     if fault == "pause":
         broker.pause()
-        until(lambda: site.daemon.get("/readyz", token=None)[0] == 503, what="the daemon says that it is blind")
+        until(
+            lambda: site.daemon.get("/readyz", token=None)[0] == 503, what="the daemon says that it is blind"
+        )
         _pass(4)
         broker.resume()
     else:
         broker.kill()
-        until(lambda: site.daemon.get("/readyz", token=None)[0] == 503, what="the daemon says that it is blind")
+        until(
+            lambda: site.daemon.get("/readyz", token=None)[0] == 503, what="the daemon says that it is blind"
+        )
         _pass(4)
         if fault == "forget":
             broker.state.unlink(missing_ok=True)
@@ -138,7 +141,9 @@ def _all_sessions(site: Site) -> Iterator[str]:
 def _all_events(site: Site, kind: str) -> Iterator[dict[str, object]]:
     cursor = ""
     while cursor is not None:
-        page = site.daemon.api("GET", f"history?limit=1000&type={kind}{'&cursor=' + cursor if cursor else ''}")
+        page = site.daemon.api(
+            "GET", f"history?limit=1000&type={kind}{'&cursor=' + cursor if cursor else ''}"
+        )
         yield from page["items"]
         cursor = page["next"]
 
@@ -160,7 +165,13 @@ def test_what_was_granted_before_kill_9_is_held_after_it(site: Site) -> None:
     assert (lock["session"], lock["token"]) == ("A", token)
     assert {(one["user"], one["waiting"]) for one in lock["blocks"]} == {("user-B", True), ("user-C", False)}
     client.say("A", "unlock", {"resource": "period-end"})
-    until(lambda: any(body.get("granted") and body.get("token", 0) > token for topic, body in list(site.ear.heard) if topic.endswith("/B/lock")))
+    until(
+        lambda: any(
+            body.get("granted") and body.get("token", 0) > token
+            for topic, body in list(site.ear.heard)
+            if topic.endswith("/B/lock")
+        )
+    )
 
 
 def test_the_switch_survives_and_a_pass_missed_while_down_runs_once(site: Site) -> None:

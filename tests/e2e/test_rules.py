@@ -15,7 +15,12 @@ def test_a_login_is_answered_listed_and_announced(site: Site) -> None:
         "accepted": True, "status": "active", "heartbeat_every_s": 1, "timeout_s": 3,
     }  # fmt: skip
     item = site.daemon.sessions()["A"]
-    assert (item["user"], item["machine"], item["app"], item["status"]) == ("anna", "PC-7", "Sales 4.2", "active")
+    assert (item["user"], item["machine"], item["app"], item["status"]) == (
+        "anna",
+        "PC-7",
+        "Sales 4.2",
+        "active",
+    )
     event = site.ear.event("session.logged_in", "A")
     assert event["specversion"] == "1.0"
     assert event["data"]["user"] == "anna"
@@ -161,8 +166,17 @@ def test_bad_input_is_counted_by_reason_and_nothing_else_happens(site: Site) -> 
     publish("whosin/v1/up/s1/c1/A/login", b"[]", qos=1).wait_for_publish(10)
     publish("whosin/v1/up/s1/c1/A/dance", b"", qos=1).wait_for_publish(10)
     publish("whosin/v1/up/s1/c 1/A/login", b"", qos=1).wait_for_publish(10)
-    publish("whosin/v1/up/s1/c1/A/heartbeat", b'{"activity":"' + b"x" * 9000 + b'"}', qos=1).wait_for_publish(10)
-    publish("whosin/v1/up/s1/c1/A/login", b'{"user":"a","client":"web"}', qos=1, retain=True).wait_for_publish(10)
+    publish("whosin/v1/up/s1/c1/A/heartbeat", b'{"activity":"' + b"x" * 9000 + b'"}', qos=1).wait_for_publish(
+        10
+    )
+    publish(
+        "whosin/v1/up/s1/c1/A/login", b'{"user":"a","client":"web"}', qos=1, retain=True
+    ).wait_for_publish(10)
     for reason in ("encoding", "schema", "unknown_verb", "topic", "size", "retained"):
-        until(lambda reason=reason: site.daemon.metric(f'whosin_messages_rejected_total{{reason="{reason}"}}') == 1, what=reason)  # type: ignore[misc]
+        until(
+            lambda reason=reason: (
+                site.daemon.metric(f'whosin_messages_rejected_total{{reason="{reason}"}}') == 1
+            ),
+            what=reason,
+        )  # type: ignore[misc]
     assert site.daemon.sessions() == {}

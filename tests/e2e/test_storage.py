@@ -24,7 +24,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", place], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", place], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip(f"cannot mount: {mounted.stderr.decode()}")
     yield place
@@ -32,7 +34,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def _degrades(site: Site) -> None:
-    """A disconnect falls due: it is known, but neither announced nor recorded; a login stays unacknowledged."""
+    """A disconnect falls due: it is known, not announced, not recorded; a login stays unacknowledged."""
     info = site.client().say("LATE", "login", {"user": "lena", "client": "web"}, wait=False)
     until(lambda: site.daemon.get("/readyz", token=None)[0] == 503, what="readiness says so")
     until(lambda: site.daemon.sessions().get("A", {}).get("status") == "disconnected")
@@ -97,7 +99,13 @@ def test_a_database_that_somebody_holds_at_the_start_is_named(site: Site) -> Non
     site.daemon.stop()
     other = sqlite3.connect(site.daemon.data / "whosin.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    said = subprocess.run([WHOSIN, "run", "--config", site.daemon.config], capture_output=True, text=True, timeout=30, check=False)
+    said = subprocess.run(
+        [WHOSIN, "run", "--config", site.daemon.config],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert said.returncode == 1
     assert "whosin.db" in said.stderr
     other.execute("ROLLBACK")

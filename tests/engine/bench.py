@@ -106,7 +106,14 @@ class Wire:
 class Bench:
     """One daemon's inside. `crash` forgets all that is not in the file."""
 
-    def __init__(self, path: Path, *, policy: Policy | None = None, store: Store | None = None, sources: Sequence[str] = ("door",)) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        policy: Policy | None = None,
+        store: Store | None = None,
+        sources: Sequence[str] = ("door",),
+    ) -> None:
         self.path = path
         self.policy = policy or Policy(TYPES, mass=MassSilence(minimum=10))
         self.clock = HandClock()
@@ -122,11 +129,19 @@ class Bench:
         self.wire = self.wires[self._sources[0]]
         self.line = Line(self.wire.log)
         self.engine = Engine(
-            policy=self.policy, store=self.store, clock=self.clock, counts=self.counts, record=self.events.extend,
-            name="test", pace=Pace(), soon=lambda _call: None,
+            policy=self.policy,
+            store=self.store,
+            clock=self.clock,
+            counts=self.counts,
+            record=self.events.extend,
+            name="test",
+            pace=Pace(),
+            soon=lambda _call: None,
         )
         self.cleanup = Cleanup(self.engine, every_ms=1_800_000, enabled=enabled, account="cleanup")
-        self.desk = Desk(self.engine, self.cleanup, name="test", version="0", sign_in=False, reload=self._no_reload)
+        self.desk = Desk(
+            self.engine, self.cleanup, name="test", version="0", sign_in=False, reload=self._no_reload
+        )
         loaded = await self.store.open()
         self.desk.restore(loaded)
         self.engine.begin(loaded, list(self.wires.values()))
@@ -155,10 +170,25 @@ class Bench:
                 return
         raise AssertionError("never settled")
 
-    async def say(self, session: str, verb: str, payload: dict[str, Any] | None = None, *, site: str = "s1", company: str = "c1", qos: int = 1, source: str | None = None, retain: bool = False, account: Account | None = None, wait: bool = True) -> int:
+    async def say(
+        self,
+        session: str,
+        verb: str,
+        payload: dict[str, Any] | None = None,
+        *,
+        site: str = "s1",
+        company: str = "c1",
+        qos: int = 1,
+        source: str | None = None,
+        retain: bool = False,
+        account: Account | None = None,
+        wait: bool = True,
+    ) -> int:
         self.packet += 1
         body = b"" if payload is None else json.dumps(payload).encode()
-        said = Said(f"whosin/v1/up/{site}/{company}/{session}/{verb}".encode(), body, qos, retain, self.packet)
+        said = Said(
+            f"whosin/v1/up/{site}/{company}/{session}/{verb}".encode(), body, qos, retain, self.packet
+        )
         self.line.account = account
         self.engine.deliver(source or self.wire.source, self.clock.now, self.line, [said])
         self.engine.proof(source or self.wire.source, self.clock.now)
@@ -199,7 +229,11 @@ class Bench:
         await self.store.close()
 
     def answers(self, kind: str | None = None) -> list[Any]:
-        return [it[1] for it in self.wire.log if "/down/" in str(it[0]) and (kind is None or it[0].endswith("/" + kind))]
+        return [
+            it[1]
+            for it in self.wire.log
+            if "/down/" in str(it[0]) and (kind is None or it[0].endswith("/" + kind))
+        ]
 
     def published(self, kind: str | None = None) -> list[Any]:
         found = [it[1] for wire in self.wires.values() for it in wire.log if "/events/" in str(it[0])]

@@ -1,4 +1,4 @@
-"""The cleanup on a real file: schedule, switch, passes that wait, fail in part, or are cut short by a crash."""
+"""The cleanup on a real file: schedule, switch, passes that wait, fail in part, are cut short by a crash."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import whosin.cleanup
 from tests.engine.bench import BOSS, TYPES, Bench
 from whosin.model import MassSilence, Policy, Session
+from whosin.ports import HistoryQuery
 
 
 @pytest.fixture
@@ -46,8 +47,6 @@ async def test_switching_is_recorded_with_its_actor_and_survives(bench: Bench) -
 
 
 async def _history(bench: Bench) -> list[Any]:
-    from whosin.ports import HistoryQuery
-
     return (await bench.desk.history(HistoryQuery(), BOSS)).items
 
 
@@ -71,7 +70,9 @@ async def test_switched_off_during_a_pass_it_finishes_for_all_companies(
     ]  # fmt: skip
 
 
-async def test_a_failing_company_is_reported_and_stops_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_company_is_reported_and_stops_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await _fallen(bench, ("s1", "a"), ("s1", "b"))
     remove = bench.engine.roll.remove
 
@@ -86,7 +87,9 @@ async def test_a_failing_company_is_reported_and_stops_no_other(bench: Bench, mo
         ("a", 0, "RuntimeError: no access"), ("b", 1, None),
     ]  # fmt: skip
     await bench.settle()
-    assert [event.data["result"] for event in bench.events if event.type == "cleanup.finished"] == ["failed"] * 2
+    assert [event.data["result"] for event in bench.events if event.type == "cleanup.finished"] == [
+        "failed"
+    ] * 2
 
 
 async def test_a_pass_cut_short_by_a_crash_is_taken_up_and_counts_right(

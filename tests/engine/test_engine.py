@@ -18,7 +18,9 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     await made.close()
 
 
-async def test_a_login_is_answered_announced_and_acknowledged_in_that_order_once_it_is_durable(bench: Bench) -> None:
+async def test_a_login_is_answered_announced_and_acknowledged_in_that_order_once_it_is_durable(
+    bench: Bench,
+) -> None:
     packet = await bench.say("a", "login", {"user": "anna", "client": "desktop"}, wait=False)
     bench.engine.drain()
     assert bench.wire.log == []  # nothing is out before the commit
@@ -149,7 +151,9 @@ async def test_tokens_and_accounts_are_listed_with_the_time_they_were_made(bench
     assert again.desk.authenticate(made["token"]) is not None
 
 
-async def test_a_session_that_came_after_the_first_start_is_not_taken_for_silent_after_a_crash(bench: Bench) -> None:
+async def test_a_session_that_came_after_the_first_start_is_not_taken_for_silent_after_a_crash(
+    bench: Bench,
+) -> None:
     await bench.login("a")
     bench.clock.now += 400_000
     again = await bench.crash()

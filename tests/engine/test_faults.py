@@ -1,4 +1,4 @@
-"""A store that fails, a loop that stalls, a source that hangs: what the engine promises then, and what not."""
+"""A store that fails, a loop that stalls, a source that hangs: what the engine promises then."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ async def test_a_failing_disk_cannot_fill_the_memory(bench: Bench, monkeypatch: 
     assert freed == [True]
 
 
-async def test_an_inbox_at_its_bound_is_worked_off_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_inbox_at_its_bound_is_worked_off_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine_room, "INBOX_BOUND", 100)
     await bench.login("a")
     beat = Said(b"whosin/v1/up/s1/c1/a/heartbeat", b"", 0)
@@ -191,7 +193,9 @@ async def test_a_wall_clock_that_is_stepped_moves_no_deadline_and_is_shown(bench
     assert event["time"] == "2025-11-24T17:05:00.000Z"
 
 
-async def test_a_bug_in_one_message_costs_the_others_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_in_one_message_costs_the_others_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     receive = bench.engine.roll.receive
 
     def breaks(sender: Any, message: Any, at_ms: int) -> None:

@@ -1,6 +1,7 @@
 """Tokens of operators and accounts of MQTT clients: made, listed, revoked, checked.
 
-Owns secrets only as SHA-256 of random ones: a secret is shown once, when it is made. Must not know HTTP or MQTT.
+Owns secrets only as SHA-256 of random ones: a secret is shown once, when it is made. Must not know HTTP or
+MQTT.
 """
 
 from __future__ import annotations
@@ -119,7 +120,13 @@ class Access:
 
     async def list_accounts(self, caller: Caller) -> list[Json]:
         return [
-            {"name": row.name, "role": row.role, "site": row.site, "user": row.user, "created": wire.rfc3339(row.created)}
+            {
+                "name": row.name,
+                "role": row.role,
+                "site": row.site,
+                "user": row.user,
+                "created": wire.rfc3339(row.created),
+            }
             for row in self._accounts.values()
             if caller.site in (None, row.site)
         ]
@@ -128,7 +135,9 @@ class Access:
         self._must_store()
         _check_name(name)
         if role not in [one.value for one in Role]:
-            raise Refused("bad_role", f"the role {role!r} does not exist; allowed are client, gateway, observer")
+            raise Refused(
+                "bad_role", f"the role {role!r} does not exist; allowed are client, gateway, observer"
+            )
         if name in self._accounts:
             raise Refused("exists", f"an account named {name} exists already; remove it first")
         if caller.site not in (None, site):

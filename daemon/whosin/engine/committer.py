@@ -20,7 +20,18 @@ from whosin.ports import Changes, EventRow, Store
 
 RETRY_S = (0.05, 0.2, 0.5, 1.0)
 WAIT_S = 5.0
-ROWS = ("sessions", "companies", "locks", "wants", "passes", "holds", "meta", "accounts", "tokens", "observers")
+ROWS = (
+    "sessions",
+    "companies",
+    "locks",
+    "wants",
+    "passes",
+    "holds",
+    "meta",
+    "accounts",
+    "tokens",
+    "observers",
+)
 
 log = structlog.get_logger("whosin.store")
 
@@ -157,8 +168,12 @@ class Committer:
                 getattr(alone, name)[key] = rows[key]
                 if not await self._storable(alone):
                     del rows[key]
-        batch.changes.events = [row for row in batch.changes.events if await self._storable(Changes(events=[row]))]
-        batch.changes.beats = [row for row in batch.changes.beats if await self._storable(Changes(beats=[row]))]
+        batch.changes.events = [
+            row for row in batch.changes.events if await self._storable(Changes(events=[row]))
+        ]
+        batch.changes.beats = [
+            row for row in batch.changes.beats if await self._storable(Changes(beats=[row]))
+        ]
 
     async def _storable(self, alone: Changes) -> bool:
         try:

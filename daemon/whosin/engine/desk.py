@@ -85,7 +85,12 @@ class Desk(Access):
         return item if caller.site in (None, item["site"]) else None
 
     async def locks(
-        self, caller: Caller, *, site: str | None = None, company: str | None = None, resource: str | None = None
+        self,
+        caller: Caller,
+        *,
+        site: str | None = None,
+        company: str | None = None,
+        resource: str | None = None,
     ) -> list[Json]:
         await self._settled()
         found = []
@@ -111,7 +116,8 @@ class Desk(Access):
             waiting = sum(1 for want in book.wanted.everything() if want.waiting) if book is not None else 0
             items.append(
                 {
-                    "site": site, "company": name, "active": active, "disconnected": len(company.sessions) - active,
+                    "site": site, "company": name,
+                    "active": active, "disconnected": len(company.sessions) - active,
                     "locks": len(book.held) if book is not None else 0, "waiting": waiting,
                 }
             )  # fmt: skip
@@ -169,9 +175,13 @@ class Desk(Access):
     def _lock_counts(self, caller: Caller) -> tuple[int, int, int]:
         """Locks held, requests that wait, sessions that a lock keeps waiting or has turned away."""
         companies = self.engine.roll.companies.items()
-        books = [it.locks for (site, _), it in companies if it.locks is not None and caller.site in (None, site)]
+        books = [
+            it.locks for (site, _), it in companies if it.locks is not None and caller.site in (None, site)
+        ]
         wants = [want for book in books for want in book.wanted.everything()]
-        stopped = {it.session.id for it in wants if it.waiting or any(not lock.released for lock in it.refused_by)}
+        stopped = {
+            it.session.id for it in wants if it.waiting or any(not lock.released for lock in it.refused_by)
+        }
         return sum(len(book.held) for book in books), sum(1 for it in wants if it.waiting), len(stopped)
 
     def _source(self, name: str) -> Json:
@@ -199,7 +209,13 @@ class Desk(Access):
     # --- logging off ----------------------------------------------------------------------------------
 
     async def logoff(
-        self, ids: list[str], caller: Caller, *, force: bool = False, reason: str | None = None, dry_run: bool = False
+        self,
+        ids: list[str],
+        caller: Caller,
+        *,
+        force: bool = False,
+        reason: str | None = None,
+        dry_run: bool = False,
     ) -> list[Json]:
         self._must_store()
         now = self.engine.settle()
@@ -242,7 +258,9 @@ class Desk(Access):
             "freed": [item for lock in others for item in _freed(lock)],
         }
 
-    async def free_lock(self, site: str, company: str, resource: str, caller: Caller, reason: str | None) -> Json:
+    async def free_lock(
+        self, site: str, company: str, resource: str, caller: Caller, reason: str | None
+    ) -> Json:
         self._must_store()
         now = self.engine.settle()
         place = self.engine.roll.companies.get((site, company))
@@ -319,17 +337,23 @@ class Desk(Access):
         now = self.engine.settle()
         count = self.engine.roll.silence.confirm(site, company, client, now, caller.name)
         if not count:
-            raise Refused("not_found", f"nothing is held back for {client or 'any client type'} in {company or site}")
+            raise Refused(
+                "not_found", f"nothing is held back for {client or 'any client type'} in {company or site}"
+            )
         await self.engine.durable()
         return {"confirmed": count}
 
     async def passes(self, limit: int, caller: Caller) -> list[Json]:
         await self._settled()
-        return [_of_site(msgspec.json.decode(row.report), caller) for row in await self.engine.store.passes(limit)]
+        return [
+            _of_site(msgspec.json.decode(row.report), caller) for row in await self.engine.store.passes(limit)
+        ]
 
     # --- the rest -------------------------------------------------------------------------------------
 
-    async def changes(self, caller: Caller, last_id: str | None = None) -> AsyncIterator[tuple[str, str, Json]]:
+    async def changes(
+        self, caller: Caller, last_id: str | None = None
+    ) -> AsyncIterator[tuple[str, str, Json]]:
         backlog: deque[EventRow] = deque(maxlen=SSE_BACKLOG)
         wake = asyncio.Event()
         missed = False
@@ -383,9 +407,11 @@ class Desk(Access):
 
         target = Path(path)
         if not target.is_absolute() or not target.parent.is_dir():
-            raise Refused("bad_path", f"{path} is not an absolute path in an existing folder of the daemon's machine")
+            raise Refused(
+                "bad_path", f"{path} is not an absolute path in an existing folder of the daemon's machine"
+            )
         await self.engine.store.backup(path)
-        return target.stat().st_size
+        return target.stat().st_size  # noqa: ASYNC240 - one look at a file just written
 
     async def reload(self, caller: Caller) -> Json:
         return await self._reload(caller.name)
@@ -417,6 +443,11 @@ def _result(ident: str, result: str, gone: Json) -> Json:
 
 def _freed(lock: Lock) -> list[Json]:
     return [
-        {"session": it.session.id, "user": it.session.user, "machine": it.session.machine, "resource": it.resource}
+        {
+            "session": it.session.id,
+            "user": it.session.user,
+            "machine": it.session.machine,
+            "resource": it.resource,
+        }
         for it in blocked_by(lock)
     ]

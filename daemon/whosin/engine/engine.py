@@ -212,7 +212,7 @@ class Engine:
                     self._regained(name, gap_ms, at_ms)
 
     def tick(self) -> None:
-        """Everything that time alone brings. Called every `tick_ms`, and again at once while it says `more`."""
+        """Everything that time alone brings. Called every `tick_ms`; again at once while it says `more`."""
         now = self.clock.now_ms()
         self._alive(now)
         self._woke(now)
@@ -283,7 +283,10 @@ class Engine:
     def _longest_ms(self) -> int:
         """Nobody active has been silent for longer, gaps apart."""
         policy = self.roll.policy
-        return sum(max(kind.timeout_ms, policy.grace_ms(name)) for name, kind in policy.types.items()) + 3_600_000
+        return (
+            sum(max(kind.timeout_ms, policy.grace_ms(name)) for name, kind in policy.types.items())
+            + 3_600_000
+        )
 
     # --- messages -------------------------------------------------------------------------------------
 
@@ -408,7 +411,13 @@ class Engine:
             self._looking = None
         for ident, row in found.items():
             ended = Ended(
-                row.id, row.site, row.company, Status(row.status), self.rows.line(row.ended), row.ended_by, row.reason
+                row.id,
+                row.site,
+                row.company,
+                Status(row.status),
+                self.rows.line(row.ended),
+                row.ended_by,
+                row.reason,
             )
             self.roll.tombs.setdefault(ident, ended)
         for ident in ids:

@@ -42,10 +42,15 @@ async def list_sessions(engine: Engine, views: Views, query: SessionQuery) -> Pa
     statuses = query.statuses or LIVE
     field, descending = (query.sort or "").lstrip("-"), (query.sort or "").startswith("-")
     if query.sort and field not in SORTS:
-        raise Refused("bad_sort", f"sort is {query.sort!r}; allowed are {', '.join(SORTS)}, with - before for descending")
+        raise Refused(
+            "bad_sort",
+            f"sort is {query.sort!r}; allowed are {', '.join(SORTS)}, with - before for descending",
+        )
     where, after = _read_cursor(query.cursor)
     ended = tuple(status for status in statuses if status not in LIVE)
-    ended_query = EndedQuery(ended, query.site, query.company, query.user, query.client, query.text, None, query.limit)
+    ended_query = EndedQuery(
+        ended, query.site, query.company, query.user, query.client, query.text, None, query.limit
+    )
     live = [it for it in engine.roll.sessions.values() if it.status.value in statuses and _matches(it, query)]
     total = len(live) + (await engine.store.count_ended(ended_query) if ended else 0)
     items: list[Json] = []

@@ -73,7 +73,9 @@ class Outbox:
         self._last = 0
         self._reading: asyncio.Task[None] | None = None
 
-    def begin(self, store_id: str, last_seq: int, cursors: dict[str, int], transports: Sequence[Transport]) -> None:
+    def begin(
+        self, store_id: str, last_seq: int, cursors: dict[str, int], transports: Sequence[Transport]
+    ) -> None:
         """After loading: each sink goes on behind its cursor; a new one starts with what comes next."""
         self.store_id, self._last = store_id, last_seq
         for transport in transports:
@@ -95,7 +97,9 @@ class Outbox:
                 if self._fresh and self._fresh[0].seq <= sink.handed + 1:
                     self._hand_fresh(sink)
                 else:
-                    self._reading = asyncio.get_running_loop().create_task(self._read_back(sink), name="outbox")
+                    self._reading = asyncio.get_running_loop().create_task(
+                        self._read_back(sink), name="outbox"
+                    )
                     return
 
     def _hand_fresh(self, sink: Sink) -> None:

@@ -20,10 +20,14 @@ def restore(roll: Roll, loaded: Loaded, rows: Rows, now_ms: int) -> None:
     for want_row in loaded.wants:
         session = by_key.get(want_row.session)
         if session is not None and not session.status.final:
-            roll.locks.restore_want(rows.to_want(want_row, session, locks.get((want_row.site, want_row.company), {})))
+            roll.locks.restore_want(
+                rows.to_want(want_row, session, locks.get((want_row.site, want_row.company), {}))
+            )
     fallen = [it for it in roll.sessions.values() if it.status is Status.DISCONNECTED and it.reason != "idle"]
     fallen.sort(key=lambda it: it.disconnected_ms)
-    recent_ms = roll.policy.mass.window_ms + max(kind.heartbeat_every_ms for kind in roll.policy.types.values())
+    recent_ms = roll.policy.mass.window_ms + max(
+        kind.heartbeat_every_ms for kind in roll.policy.types.values()
+    )
     newest = fallen[-1].disconnected_ms if fallen else 0
     roll.silence.restore(
         (it for it in fallen if it.disconnected_ms >= newest - recent_ms), map(rows.to_hold, loaded.holds)

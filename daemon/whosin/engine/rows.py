@@ -30,10 +30,10 @@ class Rows:
     def session(self, it: Session) -> SessionRow:
         wall = self.wall
         return SessionRow(
-            it.key, it.id, it.company.site, it.company.name, it.user, it.client, it.machine, it.address, it.app,
-            it.os_session, it.conn, it.at, it.status.value, wall(it.since_ms), wall(it.seen_ms), wall(it.lost_ms),
-            wall(it.disconnected_ms), wall(it.ended_ms), it.ended_by, it.reason, it.replaced_by, it.idle_s,
-            int(it.idle), it.activity, it.source,
+            it.key, it.id, it.company.site, it.company.name, it.user, it.client, it.machine, it.address,
+            it.app, it.os_session, it.conn, it.at, it.status.value, wall(it.since_ms), wall(it.seen_ms),
+            wall(it.lost_ms), wall(it.disconnected_ms), wall(it.ended_ms), it.ended_by, it.reason,
+            it.replaced_by, it.idle_s, int(it.idle), it.activity, it.source,
         )  # fmt: skip
 
     def beat(self, it: Session) -> BeatRow:
@@ -41,28 +41,43 @@ class Rows:
 
     def lock(self, it: Lock) -> LockRow:
         return LockRow(
-            it.company.site, it.company.name, it.token, it.resource, it.session.key, int(it.shared), int(it.sticky),
-            self.wall(it.since_ms), it.activity, it.guidance, self.wall(it.release_ms),
+            it.company.site, it.company.name, it.token, it.resource, it.session.key, int(it.shared),
+            int(it.sticky), self.wall(it.since_ms), it.activity, it.guidance, self.wall(it.release_ms),
         )  # fmt: skip
 
     def want(self, it: Want) -> WantRow:
         tokens = wire.encode_json([lock.token for lock in it.refused_by if not lock.released]).decode()
         return WantRow(
-            it.company.site, it.company.name, it.order, it.session.key, it.resource, int(it.shared), int(it.sticky),
-            it.activity, it.guidance, self.wall(it.asked_ms), self.wall(it.until_ms), tokens,
+            it.company.site, it.company.name, it.order, it.session.key, it.resource, int(it.shared),
+            int(it.sticky), it.activity, it.guidance, self.wall(it.asked_ms), self.wall(it.until_ms), tokens,
         )  # fmt: skip
 
     def event(self, seq: int, it: Event) -> EventRow:
         data = wire.encode_json(wire.outward(it.data, self._clock))
         return EventRow(
-            seq, self.wall(it.at_ms), it.type, it.site, it.company, it.session, it.user, it.actor, it.reason, data
+            seq,
+            self.wall(it.at_ms),
+            it.type,
+            it.site,
+            it.company,
+            it.session,
+            it.user,
+            it.actor,
+            it.reason,
+            data,
         )
 
     def hold(self, it: Hold) -> HoldRow:
         site, company, client = it.key
         confirmed = wire.encode_json(sorted(it.confirmed)).decode()
         return HoldRow(
-            site, company, client, self.wall(it.opened_ms), self.wall(it.alerted_ms), self.wall(it.until_ms), confirmed
+            site,
+            company,
+            client,
+            self.wall(it.opened_ms),
+            self.wall(it.alerted_ms),
+            self.wall(it.until_ms),
+            confirmed,
         )
 
     # --- in -------------------------------------------------------------------------------------------
