@@ -14,7 +14,8 @@ from whosin.settings import load
 
 DAEMON = repository.files("daemon/*.py")
 PYTHON = repository.files("*.py")
-MOST_LINES = 600
+MOST_LINES = 500
+TO_BE_PARTED = {f"daemon/whosin/{name}" for name in ("engine/engine.py", "rules/locks.py", "rules/roll.py")}
 
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
 THIS_MACHINE = re.compile("|".join(re.escape(f"{path}/") for path in (repository.ROOT, Path.home())))
@@ -36,7 +37,8 @@ def test_a_module_says_what_it_is():
 
 def test_a_file_of_the_daemon_holds_one_subject():
     long = {repository.name(path): len((repository.text(path) or "").splitlines()) for path in DAEMON}
-    assert {name: count for name, count in long.items() if count > MOST_LINES} == {}
+    long = {name: count for name, count in long.items() if count > MOST_LINES and name not in TO_BE_PARTED}
+    assert long == {}
 
 
 def test_nothing_is_left_unfinished():
@@ -126,5 +128,5 @@ def test_the_tests_are_run_as_the_readme_says():
     """One command, the same for a newcomer and for .ci/run."""
     readme = (repository.ROOT / "README.md").read_text(encoding="utf-8")
     checks = (repository.ROOT / ".ci/run").read_text(encoding="utf-8")
-    for command in re.findall(r"^.*-m pytest -n.*$", readme, re.MULTILINE):
-        assert command.strip() in checks
+    (command,) = re.findall(r"^.*-m pytest -n.*$", readme, re.MULTILINE)
+    assert command in checks

@@ -143,7 +143,9 @@ class TestTerminal:
         configure(stream=out, environ=environ)
         log.info("session.disconnected", user="jane")
         assert "\x1b[" not in out.getvalue()
-        assert re.search(r"^\d\d:\d\d:\d\d \[info +\] session\.disconnected +user=jane$", out.getvalue().strip())
+        assert re.search(
+            r"^\d\d:\d\d:\d\d \[info +\] session\.disconnected +user=jane$", out.getvalue().strip()
+        )
 
     def test_json_can_be_asked_for_on_a_terminal(self, log):
         out = Terminal()

@@ -32,9 +32,9 @@ class Views:
         locks = list(it.locks.values()) if it.locks else []
         blocks = [self._want(want) for lock in locks for want in blocked_by(lock)]
         return {
-            "id": it.id, "site": it.company.site, "company": it.company.name, "user": it.user, "client": it.client,
-            "machine": it.machine, "address": it.address, "app": it.app, "os_session": it.os_session, "conn": it.conn,
-            "status": it.status.value, "reason": it.reason,
+            "id": it.id, "site": it.company.site, "company": it.company.name, "user": it.user,
+            "client": it.client, "machine": it.machine, "address": it.address, "app": it.app,
+            "os_session": it.os_session, "conn": it.conn, "status": it.status.value, "reason": it.reason,
             "since": self._time(it.since_ms), "last_seen": self._time(it.seen_ms), "at": it.at,
             "deadline": self._time(self._roll.deadline(it)) if active else None,
             "disconnected_at": self._time(it.disconnected_ms), "ended_at": self._time(it.ended_ms),
@@ -55,9 +55,9 @@ class Views:
             "id": row.id, "site": row.site, "company": row.company, "user": row.user, "client": row.client,
             "machine": row.machine, "address": row.address, "app": row.app, "os_session": row.os_session,
             "conn": row.conn, "status": row.status, "reason": row.reason, "since": time(row.since),
-            "last_seen": time(row.seen), "at": row.at, "deadline": None, "disconnected_at": time(row.disconnected),
-            "ended_at": time(row.ended), "ended_by": row.ended_by, "lost": bool(row.lost), "idle": bool(row.idle),
-            "idle_s": row.idle_s, "activity": row.activity, "held_back": False, "source": row.source,
+            "last_seen": time(row.seen), "at": row.at, "deadline": None,
+            "disconnected_at": time(row.disconnected), "ended_at": time(row.ended), "ended_by": row.ended_by,
+            "lost": bool(row.lost), "idle": bool(row.idle), "idle_s": row.idle_s, "activity": row.activity, "held_back": False, "source": row.source,
             "guidance": [lock.guidance for lock in locks if lock.guidance],
             "locks": [self._lock_of_session(lock) for lock in locks],
             "blocks": [self._want(want) for lock in locks for want in blocked_by(lock)],
@@ -75,8 +75,8 @@ class Views:
         session = lock.session
         return {
             "site": lock.company.site, "company": lock.company.name, **self._lock_of_session(lock),
-            "left_behind": lock.left_behind, "session": session.id, "user": session.user, "machine": session.machine,
-            "client": session.client, "status": session.status.value,
+            "left_behind": lock.left_behind, "session": session.id, "user": session.user,
+            "machine": session.machine, "client": session.client, "status": session.status.value,
             "blocks": [self._want(want) for want in blocked_by(lock)],
         }  # fmt: skip
 
@@ -92,7 +92,7 @@ class Views:
     def event(row: EventRow) -> Json:
         """One item of the history."""
         return {
-            "seq": row.seq, "at": wire.rfc3339(row.at), "type": row.type, "site": row.site, "company": row.company,
-            "session": row.session, "user": row.user, "actor": row.actor, "reason": row.reason,
+            "seq": row.seq, "at": wire.rfc3339(row.at), "type": row.type, "site": row.site,
+            "company": row.company, "session": row.session, "user": row.user, "actor": row.actor, "reason": row.reason,
             "data": msgspec.json.decode(row.data),
         }  # fmt: skip

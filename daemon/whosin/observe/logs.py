@@ -229,7 +229,10 @@ def _stream_formatter(style: Format, stream: TextIO, environ: Mapping[str, str])
         if sys.platform == "win32":
             colours = colours and find_spec("colorama") is not None
         renderer = structlog.dev.ConsoleRenderer(
-            colors=colours, sort_keys=False, exception_formatter=structlog.dev.plain_traceback, pad_event_to=22
+            colors=colours,
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,
+            pad_event_to=22,
         )
         return _formatter(_for_people, renderer)
     return _formatter(_journal if style == "auto" and _is_journal(stream, environ) else _json)
