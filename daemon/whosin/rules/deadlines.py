@@ -22,10 +22,13 @@ class Deadlines:
     has none here any more (ended, disconnected, heard elsewhere). Whoever takes a session out of here other
     than by `take` sets its `filed_ms` to 0: what is still in a bucket is then recognised as stale."""
 
-    __slots__ = ("_buckets", "_due", "_near", "_order", "next_ms")
+    __slots__ = ("_begun_ms", "_buckets", "_due", "_near", "_order", "next_ms")
 
     def __init__(self, due: Callable[[Session], int | None]) -> None:
         self._due = due
+        self._begun_ms = (
+            -1
+        )  # the last bucket that was opened; what is filed up to there goes into the exact heap
         self._buckets: dict[int, list[Session]] = {}
         self._order: list[int] = []  # heap of the buckets' beginnings
         self._near: list[tuple[int, int, int, Session]] = []  # exact: due, key, bucket, session
@@ -34,16 +37,23 @@ class Deadlines:
     def file(self, session: Session, due_ms: int) -> None:
         """See to it that the session is looked at no later than `due_ms`; sooner is harmless."""
         bucket = due_ms - due_ms % GRAIN_MS
-        if session.filed_ms and session.filed_ms <= bucket:
+        if session.filed_ms and session.filed_ms < bucket:
             return
-        session.filed_ms = bucket
-        held = self._buckets.get(bucket)
-        if held is None:
-            self._buckets[bucket] = [session]
-            heappush(self._order, bucket)
-            self.next_ms = min(self.next_ms, bucket)
-        else:
-            held.append(session)
+        if (
+            bucket <= self._begun_ms
+        ):  # it may stand there already, but under a later moment of the same bucket
+            session.filed_ms = bucket
+            heappush(self._near, (due_ms, session.key, bucket, session))
+            self.next_ms = min(self.next_ms, due_ms)
+        elif session.filed_ms != bucket:
+            session.filed_ms = bucket
+            held = self._buckets.get(bucket)
+            if held is None:
+                self._buckets[bucket] = [session]
+                heappush(self._order, bucket)
+                self.next_ms = min(self.next_ms, bucket)
+            else:
+                held.append(session)
 
     def take(self, until_ms: int, limit: int) -> list[tuple[int, Session]]:
         """At most `limit` sessions that are due at or before `until_ms`, with their deadlines, in that order.
@@ -53,12 +63,15 @@ class Deadlines:
         taken: list[tuple[int, Session]] = []
         self._open(until_ms)
         while self._near and len(taken) < limit and self._near[0][0] <= until_ms:
-            _, _, bucket, session = heappop(self._near)
+            near_ms, key, bucket, session = heappop(self._near)
             due = self._due(session)
             if due is None or session.filed_ms != bucket:
                 continue
+            if near_ms < due < bucket + GRAIN_MS:  # it has moved on a little
+                heappush(self._near, (due, key, bucket, session))
+                continue
             session.filed_ms = 0
-            if due <= until_ms:
+            if due <= near_ms:
                 taken.append((due, session))
             else:
                 self.file(session, due)
@@ -69,7 +82,7 @@ class Deadlines:
     def _open(self, until_ms: int) -> None:
         """Move what the begun buckets hold to the exact heap, or file it again under its true deadline."""
         while self._order and self._order[0] <= until_ms:
-            bucket = heappop(self._order)
+            bucket = self._begun_ms = heappop(self._order)
             fresh = []
             for session in self._buckets.pop(bucket):
                 if session.filed_ms != bucket:

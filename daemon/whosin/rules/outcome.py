@@ -1,4 +1,4 @@
-"""What the rules bring forth: events, answers, and which objects changed. Owns the collecting, knows no one."""
+"""What the rules bring forth: events, answers, which objects changed. Owns the collecting, knows no one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from whosin.model import Answer, Company, Event, Lock, Session, Want
 
 
 class Outcome:
-    """Filled by the rules, emptied by the engine. Objects are named, not copied: the engine takes their rows."""
+    """Filled by the rules, emptied by the engine. Objects are named, not copied: it takes their rows."""
 
     __slots__ = ("answers", "companies", "events", "holds", "locks", "sessions", "wants")
 
@@ -22,7 +22,14 @@ class Outcome:
         self.holds: dict[tuple[str, str, str], None] = {}
 
     def happened(
-        self, kind: str, at_ms: int, session: Session, *, actor: str | None = None, reason: str | None = None, **data: Any
+        self,
+        kind: str,
+        at_ms: int,
+        session: Session,
+        *,
+        actor: str | None = None,
+        reason: str | None = None,
+        **data: Any,
     ) -> None:
         """An event of a session; who and where come from it."""
         company = session.company

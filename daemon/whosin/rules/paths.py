@@ -6,6 +6,7 @@ Segments are case-sensitive and divided by "/"; `*` stands alone and covers the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 WHOLE = "*"
@@ -25,6 +26,11 @@ def valid(path: str) -> bool:
 def covers(upper: str, lower: str) -> bool:
     """A path covers itself and all below it."""
     return upper in (lower, WHOLE) or lower.startswith(upper + "/")
+
+
+def overlap(one: str, other: str) -> bool:
+    """One of the two covers the other."""
+    return covers(one, other) or covers(other, one)
 
 
 def ancestry(path: str) -> list[str]:
@@ -82,6 +88,41 @@ class PathIndex(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._at.get(WHOLE, ())) + len(self._below.get(WHOLE, ()))
+
+
+class Lanes(Generic[T]):
+    """Things by path and mode: a shared one is opposed only by exclusive ones, so the two lie apart, and what
+    opposes is found without passing all that does not."""
+
+    __slots__ = ("exclusive", "shared")
+
+    def __init__(self) -> None:
+        self.exclusive: PathIndex[T] = PathIndex()
+        self.shared: PathIndex[T] = PathIndex()
+
+    def add(self, path: str, thing: T, *, shared: bool) -> None:
+        (self.shared if shared else self.exclusive).add(path, thing)
+
+    def remove(self, path: str, thing: T, *, shared: bool) -> None:
+        (self.shared if shared else self.exclusive).remove(path, thing)
+
+    def opposing(self, path: str, *, shared: bool) -> Iterator[dict[T, None]]:
+        """What overlaps and is not shared too, in groups like `PathIndex.groups`."""
+        yield from self.exclusive.groups(path)
+        if not shared:
+            yield from self.shared.groups(path)
+
+    def overlapping(self, path: str) -> Iterator[T]:
+        return chain(self.exclusive.overlapping(path), self.shared.overlapping(path))
+
+    def exact(self, path: str) -> list[T]:
+        return [*self.exclusive.exact(path), *self.shared.exact(path)]
+
+    def everything(self) -> Iterator[T]:
+        return self.overlapping(WHOLE)
+
+    def __len__(self) -> int:
+        return len(self.exclusive) + len(self.shared)
 
 
 def _discard(index: dict[str, dict[T, None]], path: str, thing: T) -> None:

@@ -12,17 +12,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch in which we did not receive; `graced` if it was long enough for connections to break."""
+    """A stretch in which we did not receive; `graced` if it was long enough for connections to break.
+
+    `proven`: silence that was complete when it began had been proven. Not so after a restart: the signs of
+    life of the last seconds before it may not have been stored (rule 10).
+    """
 
     start_ms: int
     end_ms: int
     graced: bool
+    proven: bool
 
 
 class Sight:
     """One source's sight. It starts blind, with `since_ms` as the last moment that was provably seen."""
 
-    __slots__ = ("_blind_ms", "_doubted", "_gaps", "blind_since_ms", "name", "proof_ms", "regained_ms")
+    __slots__ = (
+        "_blind_ms",
+        "_doubted",
+        "_fresh",
+        "_gaps",
+        "blind_since_ms",
+        "name",
+        "proof_ms",
+        "regained_ms",
+    )
 
     def __init__(self, name: str, since_ms: int) -> None:
         self.name = name
@@ -30,6 +44,7 @@ class Sight:
         self.blind_since_ms: int | None = since_ms
         self.regained_ms = 0
         self._doubted = False
+        self._fresh = True
         self._gaps: list[Gap] = []
         self._blind_ms = 0
 
@@ -49,8 +64,7 @@ class Sight:
                 return False
             self.regain(at_ms)
             return True
-        if at_ms > self.proof_ms:
-            self.proof_ms = at_ms
+        self.proof_ms = max(self.proof_ms, at_ms)
         return False
 
     def blind_now(self) -> bool:
@@ -77,43 +91,49 @@ class Sight:
         self.blind_since_ms = None
         self._doubted = False
         self.proof_ms = max(self.proof_ms, at_ms)
-        self._add(Gap(start, at_ms, graced))
+        self._add(Gap(start, at_ms, graced, proven=not self._fresh))
         return at_ms - start
 
     def begin(self, at_ms: int) -> None:
         """We receive, and nobody was heard before: nothing was missed."""
         self.blind_since_ms = None
         self.proof_ms = at_ms
+        self._fresh = False
 
     def stall(self, at_ms: int, *, graced: bool) -> None:
         """We stood still from the last proof until now (and could not have known)."""
         if self.blind_since_ms is None and at_ms > self.proof_ms:
-            self._add(Gap(self.proof_ms, at_ms, graced))
+            self._add(Gap(self.proof_ms, at_ms, graced, proven=True))
             self.proof_ms = at_ms
 
     def _add(self, gap: Gap) -> None:
+        self._fresh = False
         self._gaps.append(gap)
         self._blind_ms += gap.end_ms - gap.start_ms
         if gap.graced:
             self.regained_ms = gap.end_ms
 
     def due(self, since_ms: int, patience_ms: int, grace_ms: int) -> int:
-        """When patience runs out for someone silent since `since_ms`: time in gaps does not count, and no
-        sooner than `grace_ms` after the last graced one."""
+        """When patience runs out for someone silent since `since_ms`: time in gaps does not count, and nobody
+        falls sooner than `grace_ms` after a graced one. What had run out before a gap stays so."""
         due = since_ms + patience_ms
         for gap in self._gaps:
-            if gap.end_ms <= since_ms:
-                continue
-            if gap.start_ms < due:
+            if due <= gap.start_ms and gap.proven:
+                break
+            if gap.end_ms > since_ms and gap.start_ms < due:
                 due += gap.end_ms - max(gap.start_ms, since_ms)
             if gap.graced and due < gap.end_ms + grace_ms:
                 due = gap.end_ms + grace_ms
         return due
 
     def forget(self, before_ms: int) -> None:
-        """Drop gaps that ended before this moment: nobody silent since then is still waited for."""
-        if self._gaps and self._gaps[0].end_ms < before_ms:
-            self._gaps = [gap for gap in self._gaps if gap.end_ms >= before_ms]
+        """Drop gaps that change nobody's deadline any more: those since whose end we have seen as much time
+        as from `before_ms` until the last proof. Never while blind."""
+        if self.blind_since_ms is not None:
+            return
+        patience_ms = max(0, self.proof_ms - before_ms)
+        while self._gaps and self.due(self._gaps[0].end_ms, patience_ms, patience_ms) < self.proof_ms:
+            del self._gaps[0]
 
     def in_grace(self, at_ms: int, grace_ms: int) -> bool:
         return bool(self.regained_ms) and at_ms < self.regained_ms + grace_ms

@@ -35,8 +35,6 @@ TRANSITIONS: dict[tuple[Status, Trigger], Status] = {
     (D, Trigger.SIGN): A,
     (D, Trigger.WEAK_SIGN): D,
     (D, Trigger.LOST): D,
-    (D, Trigger.SILENCE): D,
-    (D, Trigger.IDLE): D,
     (D, Trigger.LOGOUT): L,
     (D, Trigger.REMOVE): R,
 }

@@ -1,0 +1,155 @@
+"""The queue of deadlines: exact, lazy, never late."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whosin.model import Company, Session
+from whosin.rules.deadlines import GRAIN_MS, NEVER, Deadlines
+
+BASE = 1_700_000_000_000
+
+
+class Board:
+    """Sessions with a due moment that tests move about."""
+
+    def __init__(self) -> None:
+        self.due: dict[Session, int | None] = {}
+        self.queue = Deadlines(self.due.get)
+        self.company = Company("s", "A")
+
+    def add(self, due: int) -> Session:
+        session = Session(len(self.due) + 1, f"s{len(self.due)}", self.company, "anna", "desktop", BASE)
+        self.due[session] = BASE + due
+        self.queue.file(session, BASE + due)
+        return session
+
+    def move(self, session: Session, due: int) -> None:
+        """Its deadline is another one now; only if it came sooner must it be filed."""
+        sooner = BASE + due < (self.due[session] or NEVER)
+        self.due[session] = BASE + due
+        if sooner:
+            self.queue.file(session, BASE + due)
+
+    def take(self, until: int, limit: int = 1_000) -> list[tuple[int, str]]:
+        taken = self.queue.take(BASE + until, limit)
+        for _, session in taken:
+            self.due[session] = None
+        return [(due - BASE, session.id) for due, session in taken]
+
+
+def test_nothing_is_due_in_an_empty_queue():
+    board = Board()
+    assert board.queue.next_ms == NEVER
+    assert board.take(10**9) == []
+
+
+def test_a_session_is_taken_at_its_deadline_and_not_a_millisecond_before():
+    board = Board()
+    board.add(1_000)
+    assert board.take(999) == []
+    assert board.take(1_000) == [(1_000, "s0")]
+    assert board.take(1_001) == []
+
+
+def test_sessions_are_taken_in_order_of_their_deadlines_and_then_of_their_keys():
+    board = Board()
+    for due in (900, 400, 900, 399, 10_000):
+        board.add(due)
+    assert board.take(1_000) == [(399, "s3"), (400, "s1"), (900, "s0"), (900, "s2")]
+
+
+def test_a_deadline_that_moved_on_costs_nothing_until_its_old_moment_comes():
+    board = Board()
+    session = board.add(1_000)
+    board.move(session, 5_000)
+    assert board.take(4_999) == []
+    assert board.take(5_000) == [(5_000, "s0")]
+
+
+def test_a_deadline_that_comes_sooner_is_not_late_even_within_a_bucket_that_has_begun():
+    board = Board()
+    grain = GRAIN_MS - BASE % GRAIN_MS  # a bucket begins here
+    session = board.add(grain + 200)
+    assert board.take(grain + 50) == []
+    board.move(session, grain + 100)
+    assert board.queue.next_ms <= BASE + grain + 100
+    assert board.take(grain + 99) == []
+    assert board.take(grain + 100) == [(grain + 100, "s0")]
+    assert board.take(grain + 300) == []
+
+
+def test_a_session_that_went_elsewhere_is_not_taken():
+    board = Board()
+    session = board.add(1_000)
+    board.due[session] = None
+    assert board.take(2_000) == []
+
+
+def test_a_limit_leaves_the_rest_for_the_next_call():
+    board = Board()
+    for due in (3, 1, 2):
+        board.add(due)
+    assert board.take(10, 2) == [(1, "s1"), (2, "s2")]
+    assert board.take(10, 2) == [(3, "s0")]
+
+
+def test_filing_again_after_being_taken_out_does_not_take_twice():
+    board = Board()
+    session = board.add(1_000)
+    session.filed_ms = 0  # taken out by somebody else, and back
+    board.queue.file(session, BASE + 1_000)
+    assert board.take(1_000) == [(1_000, "s0")]
+    assert board.take(9_000) == []
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.integers(0, 3_000)),
+        st.tuples(st.just("move"), st.integers(0, 20), st.integers(0, 3_000)),
+        st.tuples(st.just("take"), st.integers(0, 700), st.sampled_from([1, 2, 1_000])),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_whatever_is_filed_comes_when_it_is_due_as_a_scan_of_all_would_say(steps):
+    board, now = Board(), 0
+    for step in steps:
+        match step:
+            case "add", due:
+                board.add(now + due)
+            case "move", nth, due:
+                alive = [session for session, at in board.due.items() if at is not None]
+                if alive:
+                    board.move(alive[nth % len(alive)], now + due)
+            case "take", after, limit:
+                now += after
+                expected = sorted(
+                    (at - BASE, session.key, session.id)
+                    for session, at in board.due.items()
+                    if at is not None and at <= BASE + now
+                )[:limit]
+                assert board.take(now, limit) == [(at, ident) for at, _, ident in expected]
+        waiting = [at for at in board.due.values() if at is not None]
+        assert not waiting or board.queue.next_ms <= min(waiting)
+
+
+def test_a_sign_of_life_files_nothing_so_each_session_is_looked_at_about_once_per_timeout():
+    looks = 0
+    board = Board()
+    sessions = [board.add(300_000) for _ in range(100)]
+
+    def counted(session: Session) -> int | None:
+        nonlocal looks
+        looks += 1
+        return board.due[session]
+
+    board.queue._due = counted
+    for second in range(3_000):
+        for session in sessions:
+            board.due[session] = BASE + second * 1_000 + 300_000
+        board.take(second * 1_000)
+    assert looks <= 100 * 10 * 3
