@@ -6,84 +6,31 @@ why a session ended or when it falls silent. First come, first served; every rel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from heapq import heappop, heappush
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush, merge
 from itertools import islice
 from typing import Any
 
 from whosin.messages import LockRequest
-from whosin.model import Company, Lock, Policy, Session, Status, Want
+from whosin.model import Lock, Policy, Session, Status, Want
 from whosin.rules import paths
+from whosin.rules.book import (
+    Book,
+    blocked_by,
+    blocks_somebody,
+    book_of,
+    closes_cycle,
+    conflicts,
+    free_for,
+    holder,
+    to_blame,
+)  # fmt: skip
 from whosin.rules.outcome import Outcome
-from whosin.rules.paths import PathIndex
 
 REFUSAL_KEPT_MS = 900_000
 BLOCKERS_KEPT = 16  # locks remembered with one refusal
-
-
-class Book:
-    """One company's locks and wants. A want's `order` rises, so an index over wants is in order of asking."""
-
-    __slots__ = ("company", "held", "order", "wanted")
-
-    def __init__(self, company: Company) -> None:
-        self.company = company
-        self.held: PathIndex[Lock] = PathIndex()
-        self.wanted: PathIndex[Want] = PathIndex()
-        self.order = 0
-
-
-def book_of(company: Company) -> Book:
-    if company.locks is None:
-        company.locks = Book(company)
-    book: Book = company.locks
-    return book
-
-
-def conflicts(book: Book, session: Session, resource: str, shared: bool) -> Iterator[Lock]:
-    """The locks of others that stand in the way. One left behind by the same user on this very resource
-    does not: a grant takes it up again (rule 6)."""
-    for lock in book.held.overlapping(resource):
-        if lock.session is session or (shared and lock.shared):
-            continue
-        if not (lock.resource == resource and lock.left_behind and lock.session.user == session.user):
-            yield lock
-
-
-def blocked_by(lock: Lock) -> list[Want]:
-    """Who waits for this lock, or was refused because of it (and has not been granted or forgotten since)."""
-    book = book_of(lock.company)
-    return [want for want in book.wanted.overlapping(lock.resource) if _stands_in_the_way(lock, want)]
-
-
-def blocks_somebody(session: Session) -> bool:
-    if not session.locks:
-        return False
-    wanted = book_of(session.company).wanted
-    return any(
-        _stands_in_the_way(lock, want) for lock in session.locks.values() for want in wanted.overlapping(lock.resource)
-    )
-
-
-def _stands_in_the_way(lock: Lock, want: Want) -> bool:
-    if want.session is lock.session:
-        return False
-    if want.waiting:
-        return not (want.shared and lock.shared)
-    return lock in want.refused_by
-
-
-def holder(lock: Lock) -> dict[str, Any]:
-    """Whom a refusal names."""
-    session = lock.session
-    return {
-        "user": session.user,
-        "machine": session.machine,
-        "client": session.client,
-        "status": session.status.value,
-        "since_ms": lock.since_ms,
-        "activity": lock.activity or session.activity,
-    }
+STALE_TIMERS = 1_000  # may lie about before the timers are sorted out
+DEADLOCK = ("deadlock", "somebody waiting for you holds this; give back what they wait for")
 
 
 class Locks:
@@ -112,67 +59,92 @@ class Locks:
             self.out.locks[held] = None
             self._answer(session, {"resource": resource, "granted": True, "token": held.token})
             return
-        if held is None and len(session.locks or ()) >= self.policy.limits.locks_per_session:
-            self._refuse_plainly(session, resource, "limit", "this session holds as many locks as it may")
+        if held is None and self._has_enough(session, resource):
+            self._refuse_plainly(session, resource, "limit", "this session has as many locks as it may")
             return
         before = session.wants.get(resource) if session.wants else None
-        order = before.order if before is not None and before.waiting else book.order + 1
-        blockers = list(islice(conflicts(book, session, resource, shared), BLOCKERS_KEPT))
-        ahead = None if blockers else self._ahead(book, session, resource, shared, order)
-        if not blockers and ahead is None:
-            self._grant(book, session, ask, at_ms)
-        elif before is not None and before.waiting:
-            self._renew(before, ask, at_ms, blockers, ahead)
+        waiting = before is not None and before.waiting
+        if before is not None and waiting:
+            order = before.order
         else:
-            self._turn_down(book, session, ask, at_ms, blockers, ahead)
+            book.order += 1
+            order = book.order
+        if free_for(book, session, resource, shared, order):
+            if self._grant(book, session, ask, at_ms) or waiting:
+                self._serve(book, (resource,), at_ms)
+        elif before is not None and waiting:
+            self._renew(book, before, ask, at_ms)
+        else:
+            self._turn_down(book, session, ask, order, at_ms)
 
     def unlock(self, session: Session, resource: str, token: int | None, at_ms: int) -> None:
-        """Exact; with another token than the held one it releases nothing. A waiter leaves the queue."""
-        want = session.wants.get(resource) if session.wants else None
-        if want is not None:
-            self._forget(want)
-            if want.waiting:
-                self._pump(want.company, resource, at_ms)
+        """Exact; with another token than the held one nothing happens. A waiter leaves the queue."""
         lock = session.locks.get(resource) if session.locks else None
-        released = lock is not None and token in (None, lock.token)
-        if released:
-            assert lock is not None
-            self.release(lock, at_ms, "unlocked", session.user)
-        self.out.answer(session, "unlock", {"resource": resource, "released": released})
+        if token is None or (lock is not None and lock.token == token):
+            want = session.wants.get(resource) if session.wants else None
+            left = want is not None and want.waiting
+            if want is not None and left:
+                self._forget(want)
+            if lock is not None:
+                self._drop(lock, at_ms, "unlocked", session.user)
+            if lock is not None or left:
+                self._serve(book_of(session.company), (resource,), at_ms)
+        else:
+            lock = None
+        self.out.answer(session, "unlock", {"resource": resource, "released": lock is not None})
 
     def release(self, lock: Lock, at_ms: int, reason: str, actor: str | None) -> None:
-        """Give it back, once; whoever comes next in the queue gets it."""
-        self._drop(lock, at_ms, reason, actor)
-        self._pump(lock.company, lock.resource, at_ms)
+        """Give it back, once; whoever comes next in the queue gets it. Harmless if it is released already."""
+        if not lock.released:
+            self._drop(lock, at_ms, reason, actor)
+            self._serve(book_of(lock.company), (lock.resource,), at_ms)
 
     # --- what sessions do to their locks --------------------------------------------------------------
 
-    def end(self, session: Session, at_ms: int, hold_until_ms: int, reason: str, actor: str | None) -> list[Lock]:
+    def end(
+        self, session: Session, at_ms: int, hold_until_ms: int, reason: str, actor: str | None
+    ) -> list[Lock]:
         """The session is over: sticky locks are left behind, the others released, or held on until
         `hold_until_ms` where that is still to come. Returns the released ones."""
-        self._forget_all(session, at_ms)
-        released, pumped = [], []
-        for lock in list(session.locks.values()) if session.locks else ():
+        book = book_of(session.company)
+        self.blocking.pop(session, None)
+        book.torn.pop(session, None)
+        changed = [want.resource for want in (session.wants or {}).values() if want.waiting]
+        for want in list((session.wants or {}).values()):
+            self._forget(want)
+        released = []
+        for lock in list((session.locks or {}).values()):
+            self._no_more_because_of(book, lock)
             if lock.sticky:
+                changed.append(lock.resource)  # it is free now for another session of the same user
+                book.left.setdefault(lock.resource, {})[lock] = None
                 self.out.locks[lock] = None
-                self.out.happened("lock.left_behind", at_ms, session, actor=actor, reason=reason, **_data(lock))
+                self.out.happened(
+                    "lock.left_behind", at_ms, session, actor=actor, reason=reason, **_data(lock)
+                )
             elif hold_until_ms > at_ms:
                 lock.release_ms = hold_until_ms
                 self.out.locks[lock] = None
                 self._time(hold_until_ms, lock)
             else:
                 self._drop(lock, at_ms, reason, actor)
-                pumped.append(lock.resource)
+                changed.append(lock.resource)
                 released.append(lock)
-        for resource in pumped:
-            self._pump(session.company, resource, at_ms)
+        self._serve(book, changed, at_ms)
         return released
 
     def leave_queue(self, session: Session, at_ms: int) -> None:
-        """A session that disconnects waits no longer; that it asked is remembered like a refusal."""
-        for want in [want for want in (session.wants or {}).values() if want.waiting]:
-            self._remember(want, at_ms)
-            self._pump(want.company, want.resource, at_ms)
+        """A session that disconnects waits no longer, and is told; that is remembered like a refusal."""
+        left = [want for want in (session.wants or {}).values() if want.waiting]
+        book = book_of(session.company) if left else None
+        if book is None:
+            return
+        for want in left:
+            self._leave(book, want)
+        for want in left:
+            blockers = self._remember(book, want, at_ms)
+            self._answer(session, _turned_down(want, blockers))
+        self._serve(book, [want.resource for want in left], at_ms)
 
     # --- moments --------------------------------------------------------------------------------------
 
@@ -181,13 +153,13 @@ class Locks:
         return self._timers[0][0] if self._timers else None
 
     def tick(self, at_ms: int, limit: int = 5_000) -> int:
-        """What time alone does: waits run out, held-on locks go, refusals are forgotten. How many timers ran."""
+        """What time alone does: waits run out, held-on locks go, refusals are forgotten. How many ran."""
         ran = 0
         while self._timers and self._timers[0][0] <= at_ms and ran < limit:
             due_ms, _, thing = heappop(self._timers)
             ran += 1
             if isinstance(thing, Lock):
-                if not thing.released and thing.release_ms == due_ms:
+                if thing.release_ms == due_ms:
                     self.release(thing, due_ms, "lock delay over", None)
             elif not self._known(thing):
                 continue
@@ -205,116 +177,79 @@ class Locks:
         if session.locks is None:
             session.locks = {}
         session.locks[lock.resource] = lock
-        book_of(lock.company).held.add(lock.resource, lock)
+        book = book_of(lock.company)
+        book.held.add(lock.resource, lock, shared=lock.shared)
         self.count += 1
         if lock.release_ms:
             self._time(lock.release_ms, lock)
+        elif lock.left_behind:
+            book.left.setdefault(lock.resource, {})[lock] = None
 
     def restore_want(self, want: Want) -> None:
+        """After the locks, in order of asking. A refusal whose locks have gone is forgotten."""
         book = book_of(want.company)
         book.order = max(book.order, want.order)
-        self._list(book, want)
-        self._time(want.until_ms or want.asked_ms + REFUSAL_KEPT_MS, want)
+        if want.waiting or want.refused_by:
+            self._list(book, want)
+        else:
+            self.out.wants[want] = False
 
-    # --- inside ---------------------------------------------------------------------------------------
+    # --- inside: turning down -------------------------------------------------------------------------
 
-    def _ahead(self, book: Book, session: Session, resource: str, shared: bool, order: int) -> Want | None:
-        """The earlier waiter that this request must not overtake. One that waits for this very session does
-        not count: it would wait for ever."""
-        for group in book.wanted.groups(resource):
-            for want in group:
-                if want.order >= order:
-                    break
-                if not want.waiting or want.session is session or (shared and want.shared):
-                    continue
-                if not self._waits_for(book, want, session):
-                    return want
-        return None
-
-    def _waits_for(self, book: Book, want: Want, session: Session) -> bool:
-        if not session.locks:
+    def _has_enough(self, session: Session, resource: str) -> bool:
+        """As many locks as one may have, those waited for included."""
+        most = self.policy.limits.locks_per_session
+        if len(session.locks or ()) + len(session.wants or ()) < most:
             return False
-        return any(lock.session is session for lock in conflicts(book, want.session, want.resource, want.shared))
+        waits = sum(
+            1 for want in (session.wants or {}).values() if want.waiting and want.resource != resource
+        )
+        return len(session.locks or ()) + waits >= most
 
-    def _adopt(self, book: Book, session: Session, resource: str, at_ms: int) -> None:
-        """Sticky locks left behind on this resource are the same user's: the new grant takes their place."""
-        for lock in list(book.held.exact(resource)):
-            if lock.left_behind and lock.session is not session:
-                self._drop(lock, at_ms, "taken up again", session.user)
-
-    def _grant(self, book: Book, session: Session, ask: LockRequest, at_ms: int) -> None:
-        company = session.company
-        self._adopt(book, session, ask.resource, at_ms)
-        if session.locks and (old := session.locks.get(ask.resource)):
-            self._drop(old, at_ms, "upgraded", session.user)
-        if session.wants and (want := session.wants.get(ask.resource)):
-            self._forget(want)
-        company.token += 1
-        lock = Lock(company, session, ask.resource, company.token, at_ms)
-        lock.shared = ask.mode == "shared"
-        lock.sticky = bool(ask.sticky)
-        lock.activity, lock.guidance = ask.activity, ask.guidance
-        if session.locks is None:
-            session.locks = {}
-        session.locks[ask.resource] = lock
-        book.held.add(ask.resource, lock)
-        self.count += 1
-        self.out.locks[lock] = None
-        self.out.companies[company] = None
-        self.out.happened("lock.granted", at_ms, session, **_data(lock))
-        self._answer(session, {"resource": ask.resource, "granted": True, "token": lock.token})
-
-    def _turn_down(
-        self, book: Book, session: Session, ask: LockRequest, at_ms: int, blockers: list[Lock], ahead: Want | None
-    ) -> None:
-        wait_ms = round((ask.wait_s or 0) * 1000)
+    def _turn_down(self, book: Book, session: Session, ask: LockRequest, order: int, at_ms: int) -> None:
+        shared, wait_ms = ask.mode == "shared", round((ask.wait_s or 0) * 1000)
         if wait_ms > 0 and self.waiting >= self.policy.limits.waiters:
             self._refuse_plainly(session, ask.resource, "limit", "too many are waiting already")
             return
-        if wait_ms > 0 and self._closes_cycle(book, session, blockers, ahead):
-            self._refuse_plainly(
-                session, ask.resource, "deadlock", "somebody waiting for you holds this; give back what they wait for"
-            )
-            return
         if session.wants and (old := session.wants.get(ask.resource)):
             self._forget(old)
-        book.order += 1
-        want = Want(session, ask.resource, ask.mode == "shared", book.order, at_ms)
+        want = Want(session, ask.resource, shared, order, at_ms)
         want.sticky, want.activity, want.guidance = bool(ask.sticky), ask.activity, ask.guidance
-        if wait_ms > 0:
+        closes = wait_ms > 0 and closes_cycle(book, session, ask.resource, shared, order)
+        if wait_ms > 0 and not closes:
             want.until_ms = at_ms + wait_ms
+            self._list(book, want)
+            self.out.wants[want] = True
+            blockers = list(islice(to_blame(book, session, want.resource, shared, order), BLOCKERS_KEPT))
         else:
             self.refused_total += 1
-            want.refused_by = tuple(blockers)
-            if self.refusals >= self.policy.limits.refusals or len(session.wants or ()) >= (
-                self.policy.limits.locks_per_session
-            ):
-                self._answer_turned_down(want, blockers, ahead)
-                return
-        self._list(book, want)
-        self.out.wants[want] = True
-        self._time(want.until_ms or at_ms + REFUSAL_KEPT_MS, want)
+            blockers = self._remember(book, want, at_ms)
         self._note_blocking(blockers)
-        self._answer_turned_down(want, blockers, ahead)
+        self._answer(session, _turned_down(want, blockers, *(DEADLOCK if closes else ())))
 
-    def _renew(self, want: Want, ask: LockRequest, at_ms: int, blockers: list[Lock], ahead: Want | None) -> None:
-        """Asking again keeps the place; a new `wait_s` counts from now."""
+    def _renew(self, book: Book, want: Want, ask: LockRequest, at_ms: int) -> None:
+        """Asking again keeps the place; a new `wait_s` counts from now; a new mode must not close a cycle."""
+        session, shared = want.session, ask.mode == "shared"
+        turns = shared is not want.shared
+        if turns:
+            self._turn(book, want, shared=shared)
+            if not shared and closes_cycle(book, session, want.resource, shared, want.order):
+                self._turn(book, want, shared=True)
+                self.refused_total += 1
+                blockers = list(islice(to_blame(book, session, want.resource, shared, want.order), 1))
+                self._answer(session, _turned_down(want, blockers, *DEADLOCK))
+                return
         if ask.wait_s:
             want.until_ms = at_ms + max(1, round(ask.wait_s * 1000))
             self._time(want.until_ms, want)
-        want.shared = ask.mode == "shared"
+        want.sticky = want.sticky if ask.sticky is None else ask.sticky
         want.activity = ask.activity or want.activity
+        want.guidance = ask.guidance or want.guidance
         self.out.wants[want] = True
-        self._answer_turned_down(want, blockers, ahead)
-
-    def _answer_turned_down(self, want: Want, blockers: list[Lock], ahead: Want | None) -> None:
-        if not blockers and ahead is not None:
-            book = book_of(want.company)
-            blockers = list(islice(conflicts(book, ahead.session, ahead.resource, ahead.shared), 1))
-        payload = {"resource": want.resource, "granted": False, "waiting": want.waiting}
-        if blockers:
-            payload["holder"] = holder(blockers[0])
-        self._answer(want.session, payload)
+        blockers = list(islice(to_blame(book, session, want.resource, shared, want.order), 1))
+        self._answer(session, _turned_down(want, blockers))
+        if turns:
+            self._serve(book, (want.resource,), at_ms)
 
     def _refuse_plainly(self, session: Session, resource: str, code: str, message: str) -> None:
         self.refused_total += 1
@@ -323,105 +258,209 @@ class Locks:
     def refuse_path(self, session: Session, resource: str) -> None:
         """The resource is no path."""
         self._refuse_plainly(
-            session, resource, "resource", "expected segments divided by / without *, or * alone for the whole company"
+            session,
+            resource,
+            "resource",
+            "expected segments divided by / without *, or * alone for the whole company",
         )
-
-    def _closes_cycle(self, book: Book, session: Session, blockers: list[Lock], ahead: Want | None) -> bool:
-        """Would someone this session waits for, in the end wait for this session?"""
-        if not session.locks and not any(want.waiting for want in (session.wants or {}).values()):
-            return False
-        seen: set[int] = set()
-        todo = [lock.session for lock in blockers]
-        if ahead is not None:
-            todo.append(ahead.session)
-        while todo:
-            other = todo.pop()
-            if other is session:
-                return True
-            if other.key in seen:
-                continue
-            seen.add(other.key)
-            for want in (other.wants or {}).values():
-                if want.waiting:
-                    todo += [lock.session for lock in conflicts(book, other, want.resource, want.shared)]
-                    first = self._ahead(book, other, want.resource, want.shared, want.order)
-                    if first is not None:
-                        todo.append(first.session)
-        return False
-
-    def _pump(self, company: Company, resource: str, at_ms: int) -> None:
-        """Something went away here: grant what has become free, in order of asking."""
-        book = book_of(company)
-        waiters = sorted(
-            (want for want in book.wanted.overlapping(resource) if want.waiting), key=lambda want: want.order
-        )
-        for want in waiters:
-            session = want.session
-            if next(conflicts(book, session, want.resource, want.shared), None) is not None:
-                continue
-            if self._ahead(book, session, want.resource, want.shared, want.order) is None:
-                self._grant(book, session, _ask_again(want), at_ms)
 
     def _time_out(self, want: Want, at_ms: int) -> None:
-        self.refused_total += 1
-        self._remember(want, at_ms)
-        self._answer(
-            want.session,
-            {"resource": want.resource, "granted": False, "code": "timeout", "message": "not free within wait_s"},
-        )
-        self._pump(want.company, want.resource, at_ms)
-
-    def _remember(self, want: Want, at_ms: int) -> None:
-        """A waiter becomes a remembered refusal."""
         book = book_of(want.company)
-        want.refused_by = tuple(islice(conflicts(book, want.session, want.resource, want.shared), BLOCKERS_KEPT))
-        want.until_ms = 0
-        want.asked_ms = at_ms
-        self.waiting -= 1
-        self.refusals += 1
-        self.out.wants[want] = True
-        self._time(at_ms + REFUSAL_KEPT_MS, want)
+        self.refused_total += 1
+        self._leave(book, want)
+        blockers = self._remember(book, want, at_ms)
+        self._answer(want.session, _turned_down(want, blockers, "timeout", "not free within wait_s"))
+        self._serve(book, (want.resource,), at_ms)
+
+    # --- inside: granting -----------------------------------------------------------------------------
+
+    def _grant(self, book: Book, session: Session, ask: LockRequest, at_ms: int) -> bool:
+        """True if a lock went for it that may have been in others' way: one left behind by the same user."""
+        company = session.company
+        company.token += 1
+        lock = Lock(company, session, ask.resource, company.token, at_ms)
+        lock.shared = ask.mode == "shared"
+        lock.sticky = bool(ask.sticky)
+        lock.activity, lock.guidance = ask.activity, ask.guidance
+        if session.wants and (want := session.wants.get(ask.resource)):
+            self._forget(want)
+        adopted = [old for old in book.left.get(ask.resource, ()) if old.session.user == session.user]
+        for old in adopted:
+            self._hand_on(book, old, lock)
+            self._drop(old, at_ms, "taken up again", session.user)
+        if session.locks and (upgraded := session.locks.get(ask.resource)):
+            self._hand_on(book, upgraded, lock)
+            self._drop(upgraded, at_ms, "upgraded", session.user)
+        if session.locks is None:
+            session.locks = {}
+        session.locks[ask.resource] = lock
+        if session.wants:
+            book.torn[session] = None
+        book.held.add(ask.resource, lock, shared=lock.shared)
+        self.count += 1
+        self.out.locks[lock] = None
+        self.out.companies[company] = None
+        self.out.happened("lock.granted", at_ms, session, **_data(lock))
+        self._answer(session, {"resource": ask.resource, "granted": True, "token": lock.token})
+        return bool(adopted)
+
+    def _serve(self, book: Book, resources: Iterable[str], at_ms: int) -> None:
+        """Something went away here: grant what has become free, in order of asking."""
+        where = list(dict.fromkeys(resources))
+        while where and self._serve_once(book, where, at_ms):
+            pass
+
+    def _serve_once(self, book: Book, resources: list[str], at_ms: int) -> bool:
+        """One walk along the queue, as far as anybody can be granted. True if it has to be walked again.
+
+        An exclusive lock or waiter that covers all of `resources` ends the walk: nobody behind it gets
+        through but its own session, and those whose locks it waits for itself.
+        """
+        lock = _barrier(book, resources)
+        queue = self._queue(book, resources) if lock is None else iter(_behind(lock, resources))
+        for want in queue:
+            if not want.waiting or not self._known(want):
+                continue
+            granted = free_for(book, want.session, want.resource, want.shared, want.order)
+            if granted and self._grant(book, want.session, _ask_again(want), max(at_ms, want.asked_ms)):
+                return True
+            if (
+                lock is None
+                and not want.shared
+                and all(paths.covers(want.resource, path) for path in resources)
+            ):
+                passing = [want.session] if granted else [want.session, *book.torn]
+                return self._serve_these(
+                    book, _wants_of(dict.fromkeys(passing), resources, want.order), at_ms
+                )
+        return False
+
+    def _serve_these(self, book: Book, wants: list[Want], at_ms: int) -> bool:
+        for want in wants:
+            if (
+                self._known(want)
+                and free_for(book, want.session, want.resource, want.shared, want.order)
+                and self._grant(book, want.session, _ask_again(want), max(at_ms, want.asked_ms))
+            ):
+                return True
+        return False
+
+    @staticmethod
+    def _queue(book: Book, resources: list[str]) -> Iterator[Want]:
+        groups: dict[int, dict[Want, None]] = {}
+        for path in resources:
+            for group in book.wanted.opposing(path, shared=False):
+                groups[id(group)] = group
+        return merge(*[list(group) for group in groups.values()], key=lambda want: want.order)
+
+    # --- inside: listing and forgetting ---------------------------------------------------------------
 
     def _list(self, book: Book, want: Want) -> None:
+        """Among the waiters, or as a refusal under the locks it was refused because of."""
         session = want.session
         if session.wants is None:
             session.wants = {}
         session.wants[want.resource] = want
-        book.wanted.add(want.resource, want)
         if want.waiting:
+            book.wanted.add(want.resource, want, shared=want.shared)
             self.waiting += 1
+            if session.locks:
+                book.torn[session] = None
         else:
+            for lock in want.refused_by:
+                book.refused.setdefault(lock, {})[want] = None
             self.refusals += 1
+        self._time(want.until_ms or want.asked_ms + REFUSAL_KEPT_MS, want)
+
+    def _unlist(self, book: Book, want: Want) -> None:
+        if want.waiting:
+            book.wanted.remove(want.resource, want, shared=want.shared)
+            self.waiting -= 1
+        else:
+            for lock in want.refused_by:
+                refused = book.refused.get(lock, {})
+                refused.pop(want, None)
+                if not refused:
+                    book.refused.pop(lock, None)
+            self.refusals -= 1
 
     def _forget(self, want: Want) -> None:
-        book_of(want.company).wanted.remove(want.resource, want)
+        self._unlist(book_of(want.company), want)
         wants = want.session.wants
         if wants is not None:
             wants.pop(want.resource, None)
             if not wants:
                 want.session.wants = None
-        if want.waiting:
-            self.waiting -= 1
-        else:
-            self.refusals -= 1
+                book_of(want.company).torn.pop(want.session, None)
         self.out.wants[want] = False
 
-    def _forget_all(self, session: Session, at_ms: int) -> None:
-        for want in list((session.wants or {}).values()):
+    def _leave(self, book: Book, want: Want) -> None:
+        """A waiter leaves the queue; what becomes of it is the caller's."""
+        self._unlist(book, want)
+        want.until_ms = 0
+
+    def _remember(self, book: Book, want: Want, at_ms: int) -> list[Lock]:
+        """As a refusal, if there is room. Returns the locks it was refused because of."""
+        session, limits = want.session, self.policy.limits
+        blockers = list(
+            islice(to_blame(book, session, want.resource, want.shared, want.order), BLOCKERS_KEPT)
+        )
+        want.asked_ms, want.refused_by = at_ms, tuple(blockers)
+        listed = (session.wants or {}).get(want.resource) is want
+        if self.refusals < limits.refusals and (
+            listed or len(session.wants or ()) < limits.locks_per_session
+        ):
+            self._list(book, want)
+            self.out.wants[want] = True
+        elif listed:
+            self.refusals += 1  # `_forget` takes it off again
             self._forget(want)
-            if want.waiting:
-                self._pump(want.company, want.resource, at_ms)
+        return blockers
+
+    def _no_more_because_of(self, book: Book, lock: Lock) -> None:
+        """The lock blocks nobody any more: a refusal that has no other lock to name is forgotten."""
+        for want in book.refused.pop(lock, {}):
+            want.refused_by = tuple(other for other in want.refused_by if other is not lock)
+            if want.refused_by:
+                self.out.wants[want] = True
+            else:
+                self._forget(want)
+
+    def _hand_on(self, book: Book, old: Lock, new: Lock) -> None:
+        """Another lock takes this one's place: who was refused because of the old is so for the new."""
+        for want in list(book.refused.get(old, ())):
+            if want.session is not new.session and not (want.shared and new.shared):
+                want.refused_by = tuple(dict.fromkeys(new if it is old else it for it in want.refused_by))
+                book.refused.setdefault(new, {})[want] = None
+                self.out.wants[want] = True
+                del book.refused[old][want]
+
+    def _turn(self, book: Book, want: Want, *, shared: bool) -> None:
+        """A waiter asks for the other mode and keeps its place: a queue is in order of asking."""
+        book.wanted.remove(want.resource, want, shared=want.shared)
+        want.shared = shared
+        lane = book.wanted.shared if shared else book.wanted.exclusive
+        later = [other for other in lane.overlapping(paths.WHOLE) if other.order > want.order]
+        for other in sorted([want, *later], key=lambda other: other.order):
+            lane.remove(other.resource, other)
+            lane.add(other.resource, other)
 
     def _drop(self, lock: Lock, at_ms: int, reason: str, actor: str | None) -> None:
         assert not lock.released, f"{lock} is released twice"
         lock.released = True
-        session = lock.session
-        book_of(lock.company).held.remove(lock.resource, lock)
+        session, book = lock.session, book_of(lock.company)
+        book.held.remove(lock.resource, lock, shared=lock.shared)
+        if left := book.left.get(lock.resource):
+            left.pop(lock, None)
+            if not left:
+                del book.left[lock.resource]
+        self._no_more_because_of(book, lock)
         if session.locks is not None:
             if session.locks.get(lock.resource) is lock:
                 del session.locks[lock.resource]
             if not session.locks:
                 session.locks = None
+                book.torn.pop(session, None)
         self.count -= 1
         self.out.locks[lock] = None
         self.out.happened("lock.released", at_ms, session, actor=actor, reason=reason, **_data(lock))
@@ -440,6 +479,58 @@ class Locks:
     def _time(self, due_ms: int, thing: Want | Lock) -> None:
         self._timer += 1
         heappush(self._timers, (due_ms, self._timer, thing))
+        if len(self._timers) > STALE_TIMERS + 2 * (self.waiting + self.refusals + self.count):
+            self._timers = [timer for timer in self._timers if self._due(timer[2]) == timer[0]]
+            heapify(self._timers)
+
+    def _due(self, thing: Want | Lock) -> int:
+        """When its timer runs; 0: never."""
+        if isinstance(thing, Lock):
+            return 0 if thing.released else thing.release_ms
+        if not self._known(thing):
+            return 0
+        return thing.until_ms or thing.asked_ms + REFUSAL_KEPT_MS
+
+
+def _barrier(book: Book, resources: list[str]) -> Lock | None:
+    """An exclusive lock that covers all of these paths."""
+    for path in paths.ancestry(resources[0]):
+        for lock in book.held.exclusive.exact(path):
+            if all(paths.covers(path, other) for other in resources):
+                return lock
+    return None
+
+
+def _behind(lock: Lock, resources: list[str]) -> list[Want]:
+    """Those whom this exclusive lock does not block: its own session, and its user once it is left behind."""
+    if not lock.left_behind:
+        return _wants_of([lock.session], resources, 0)
+    of_user = [it for it in lock.company.sessions.values() if it.user == lock.session.user]
+    return _wants_of(of_user, resources, 0)
+
+
+def _wants_of(sessions: Iterable[Session], resources: list[str], after: int) -> list[Want]:
+    """What these sessions wait for here, in order of asking."""
+    found = [
+        want
+        for session in sessions
+        for want in (session.wants or {}).values()
+        if want.waiting
+        and want.order > after
+        and any(paths.overlap(want.resource, path) for path in resources)
+    ]
+    return sorted(found, key=lambda want: want.order)
+
+
+def _turned_down(
+    want: Want, blockers: list[Lock], code: str | None = None, message: str | None = None
+) -> dict[str, Any]:
+    """The answer to a request that was not granted."""
+    payload: dict[str, Any] = {"resource": want.resource, "granted": False}
+    payload.update({"waiting": want.waiting} if code is None else {"code": code, "message": message})
+    if blockers:
+        payload["holder"] = holder(blockers[0])
+    return payload
 
 
 def _ask_again(want: Want) -> LockRequest:
