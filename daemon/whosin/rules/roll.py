@@ -7,17 +7,17 @@ mass silence are rules of their own, told from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from typing import Any
 
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Message, Unlock
 from whosin.model import Account, Answer, Company, Ended, Event, Lock, Policy, Session, Status
 from whosin.rules import paths
+from whosin.rules.clearing import Clearing
 from whosin.rules.deadlines import Deadlines
 from whosin.rules.limiter import Limiter
-from whosin.rules.locks import Locks, blocked_by, blocks_somebody
+from whosin.rules.locks import Locks, blocked_by
 from whosin.rules.outcome import Outcome
 from whosin.rules.sight import Sight
 from whosin.rules.silence import Silence
@@ -66,7 +66,7 @@ class Roll:
         self.limiter = Limiter(ANSWER_EVERY_MS)
         self.next_key = first_key
         self._persons: dict[Person, list[Session]] = {}
-        self._blocking: list[tuple[int, int, Session]] = []  # disconnected_ms, key, session
+        self._clearing = Clearing(policy, self.companies, self.locks, self.silence)
         self.policy = policy
         self._timeouts: dict[str, int] = {}
 
@@ -74,9 +74,15 @@ class Roll:
         """Settings changed while running. Deadlines follow at once where they come sooner."""
         self.policy = self.locks.policy = self.silence.policy = policy
         self._timeouts.clear()
+        self._clearing.set_policy(policy)
+        self.tally.clear()
         for session in self.sessions.values():
+            label = session.status, self.label(session.client)
+            self.tally[label] = self.tally.get(label, 0) + 1
             if session.status is Status.ACTIVE:
                 self._file(session)
+            elif session.locks:
+                self.locks.blocking[session] = None
 
     def watch(self, source: str, since_ms: int) -> Watch:
         """A source to be heard through from now on; blind since `since_ms` until it is said to see."""
@@ -101,21 +107,36 @@ class Roll:
         return due
 
     def expire(self, at_ms: int, limit: int = 1 << 30) -> int:
-        """Disconnect those whose deadline is at or before `at_ms` and proven silent; how many."""
-        count = 0
+        """Disconnect those whose deadline is at or before `at_ms` and proven silent; how many.
+
+        All that time brings happens in the order of its dates: sessions of all sources and, before those of
+        the same moment, the locks' timers. So it does not matter how often this is called. Having done
+        `limit`, it has not come to `at_ms` yet.
+        """
+        due: list[tuple[int, int, Session]] = []
         for watch in self.watches.values():
-            until = min(at_ms, watch.sight.proof_ms)
-            if watch.sight.blind or watch.deadlines.next_ms > until:
-                continue
-            for due_ms, session in watch.deadlines.take(until, limit - count):
-                self._disconnect(session, due_ms)
-                count += 1
-        return count
+            until_ms = min(at_ms, watch.sight.proof_ms)
+            if watch.deadlines.next_ms <= until_ms:
+                due += [
+                    (due_ms, session.key, session)
+                    for due_ms, session in watch.deadlines.take(until_ms, limit)
+                ]
+        due.sort()
+        for due_ms, _, session in due[limit:]:
+            self.watches[session.source].deadlines.file(session, due_ms)
+        del due[limit:]
+        for due_ms, _, session in due:
+            self.locks.tick(due_ms)
+            self._disconnect(session, due_ms)
+        if len(due) < limit:
+            self.locks.tick(at_ms)
+        return len(due)
 
     def unproven(self, at_ms: int) -> Iterable[str]:
         """The sources that see, but whose proof does not reach up to what may be due."""
         for name, watch in self.watches.items():
-            if not watch.sight.blind and watch.sight.proof_ms < watch.deadlines.next_ms <= at_ms:
+            sight = watch.sight
+            if not sight.blind and sight.proof_ms < at_ms and watch.deadlines.next_ms <= at_ms:
                 yield name
 
     def tick(self, at_ms: int) -> None:
@@ -123,37 +144,18 @@ class Roll:
         self.locks.tick(at_ms)
         self.silence.tick(at_ms)
 
-    def clear_blocking(self, at_ms: int) -> int:
-        """Remove disconnected sessions that block somebody, `blocking_after_ms` after their deadline (rule 7)."""
-        wait_ms = self.policy.blocking_after_ms
+    def clear_blocking(self, at_ms: int, spared: Callable[[Session], bool] = lambda _session: False) -> int:
+        """Remove disconnected sessions that block somebody, `blocking_after_ms` after their deadline
+        (rule 7), unless they are held back or `spared`."""
         removed = 0
-        for session in self.locks.blocking:
-            heappush(self._blocking, (session.disconnected_ms, session.key, session))
-        self.locks.blocking.clear()
-        while wait_ms and self._blocking and self._blocking[0][0] + wait_ms <= at_ms:
-            since_ms, key, session = heappop(self._blocking)
-            if session.status is not Status.DISCONNECTED or not blocks_somebody(session):
-                continue
-            self.suspect(session, at_ms)
-            if hold := self.silence.held(session):
-                heappush(self._blocking, (hold.until_ms, key, session))
-                continue
-            if session.disconnected_ms <= since_ms or since_ms + wait_ms <= at_ms:
-                self.remove(session, at_ms, actor="cleanup", cause="blocking", reason="it blocked somebody")
-                removed += 1
+        for session in self._clearing.due(at_ms, spared):
+            self.remove(session, at_ms, actor="cleanup", cause="blocking", reason="it blocked somebody")
+            removed += 1
         return removed
 
     def suspect(self, session: Session, at_ms: int) -> None:
         """Before an automatic removal: may this be a mass silence that is still building up?"""
-        if self.silence.recent(session, at_ms) and self.silence.held(session) is None:
-            site = session.company.site
-            peers = (
-                peer
-                for company in self.companies.values()
-                if company.site == site
-                for peer in company.sessions.values()
-            )
-            self.silence.suspect(session, peers, at_ms)
+        self._clearing.suspect(session, at_ms)
 
     # --- messages -------------------------------------------------------------------------------------
 
@@ -173,8 +175,8 @@ class Roll:
                 session.dirty = True
                 self.beats.append(session)
         else:
-            self._settle(session, at_ms)
-            self._sign(session, BARE_HEARTBEAT, at_ms, source)
+            company = session.company
+            self.receive(Sender(source, company.site, company.name, session.id), BARE_HEARTBEAT, at_ms)
 
     def receive(self, sender: Sender, message: Message, at_ms: int) -> None:
         """Take one message. Ids that are not live must have been looked up in `tombs` before."""
@@ -185,7 +187,9 @@ class Roll:
         company = session.company
         if company.site != sender.site or company.name != sender.company:
             if isinstance(message, Login):
-                self._refuse(sender, message, at_ms, "conflict", "this session id is in use in another company")
+                self._refuse(
+                    sender, message, at_ms, "conflict", "this session id is in use in another company"
+                )
             else:
                 self._answer_once(sender, "unknown", {}, at_ms)
             return
@@ -208,18 +212,25 @@ class Roll:
         tomb = self.tombs.get(sender.session)
         if tomb is not None:
             if tomb.site == sender.site and tomb.company == sender.company:
-                payload = {"status": tomb.status.value, "at_ms": tomb.at_ms, "by": tomb.by, "reason": tomb.reason}
+                payload = {
+                    "status": tomb.status.value,
+                    "at_ms": tomb.at_ms,
+                    "by": tomb.by,
+                    "reason": tomb.reason,
+                }
                 self._answer_once(sender, "ended", payload, at_ms)
             elif isinstance(message, Login):
-                self._refuse(sender, message, at_ms, "conflict", "this session id was used in another company")
+                self._refuse(
+                    sender, message, at_ms, "conflict", "this session id was used in another company"
+                )
             else:
                 self._answer_once(sender, "unknown", {}, at_ms)
         elif isinstance(message, Login):
             self._login(sender, message, at_ms)
         elif isinstance(message, Heartbeat) and message.user and message.client:
             login = Login(
-                message.user, message.client, message.machine, message.address, message.app, message.os_session,
-                message.conn, message.at,
+                message.user, message.client, message.machine, message.address, message.app,
+                message.os_session, message.conn, message.at,
             )  # fmt: skip
             session = self._login(sender, login, at_ms)
             if session is not None:
@@ -280,7 +291,11 @@ class Roll:
         return None
 
     def _login_again(self, session: Session, sender: Sender, message: Login, at_ms: int) -> None:
-        same = (session.user, session.client, session.machine) == (message.user, message.client, message.machine)
+        same = (session.user, session.client, session.machine) == (
+            message.user,
+            message.client,
+            message.machine,
+        )
         if not same:
             self._refuse(sender, message, at_ms, "conflict", "this session id belongs to another login")
             return
@@ -305,23 +320,41 @@ class Roll:
 
     def _refuse(self, sender: Sender, message: Login | Message, at_ms: int, code: str, why: str) -> None:
         payload = {"accepted": False, "code": code, "message": why}
-        self.out.answers.append(Answer(sender.source, sender.site, sender.company, sender.session, "login", payload))
+        self.out.answers.append(
+            Answer(sender.source, sender.site, sender.company, sender.session, "login", payload)
+        )
         user = getattr(message, "user", None)
-        data = {"code": code, "client": getattr(message, "client", None), "machine": getattr(message, "machine", None)}
+        data = {
+            "code": code,
+            "client": getattr(message, "client", None),
+            "machine": getattr(message, "machine", None),
+        }
         if self.limiter.allows((sender.session, code), at_ms):
             self.out.events.append(
-                Event("session.refused", at_ms, sender.site, sender.company, sender.session, user, data, None, why)
+                Event(
+                    "session.refused",
+                    at_ms,
+                    sender.site,
+                    sender.company,
+                    sender.session,
+                    user,
+                    data,
+                    None,
+                    why,
+                )
             )
 
     def _replace_older(self, newer: Session, at_ms: int) -> None:
-        """Same person again (rule 4): a disconnected older session goes at once, a lost one at its deadline."""
+        """Same person again (rule 4): a disconnected older one goes at once, a lost one at its deadline."""
         person = _person(newer)
         if person is None:
             return
         for older in list(self._persons.get(person, ())):
             self._settle(older, at_ms)
             if older.status is Status.DISCONNECTED:
-                self.remove(older, at_ms, actor=newer.user, cause="replaced", reason=f"replaced by {newer.id}")
+                self.remove(
+                    older, at_ms, actor=newer.user, cause="replaced", reason=f"replaced by {newer.id}"
+                )
             elif older.status is Status.ACTIVE and older.lost_ms:
                 older.replaced_by = newer.id
                 self.out.sessions[older.key] = older
@@ -397,9 +430,12 @@ class Roll:
             self.out.happened("session.idle", at_ms, session, idle=too_idle, idle_s=session.idle_s)
 
     def _lost(self, session: Session, message: Lost, at_ms: int) -> None:
-        older = message.conn is not None and session.conn is not None and message.conn < session.conn
         after(session.status, Trigger.LOST)
-        if older or session.status is not Status.ACTIVE or session.lost_ms:
+        if message.conn is not None:
+            if session.conn is not None and message.conn < session.conn:
+                return
+            session.conn = message.conn
+        if session.status is not Status.ACTIVE or session.lost_ms:
             return
         session.lost_ms = at_ms
         self.out.sessions[session.key] = session
@@ -407,12 +443,20 @@ class Roll:
 
     def _logout(self, session: Session, message: Logout, at_ms: int) -> None:
         self._end(session, Trigger.LOGOUT, at_ms, actor=session.user, reason=message.reason)
+        self.silence.forget(session)
         released = self.locks.end(session, at_ms, 0, "logged_off", session.user)
         self.out.happened(
-            "session.logged_off", at_ms, session, actor=session.user, reason=message.reason, released=_named(released)
+            "session.logged_off",
+            at_ms,
+            session,
+            actor=session.user,
+            reason=message.reason,
+            released=_named(released),
         )
 
-    def _lock_or_unlock(self, session: Session, message: LockRequest | Unlock | Login | Logout | Lost, at_ms: int) -> None:
+    def _lock_or_unlock(
+        self, session: Session, message: LockRequest | Unlock | Login | Logout | Lost, at_ms: int
+    ) -> None:
         if isinstance(message, Unlock):
             self.locks.unlock(session, message.resource, message.token, at_ms)
         elif isinstance(message, LockRequest):
@@ -426,13 +470,13 @@ class Roll:
     def _disconnect(self, session: Session, at_ms: int, reason: str | None = None) -> None:
         """At `at_ms`, its deadline (or the receipt of an idle report)."""
         if reason is None:
-            reason = "silence" if not session.lost_ms or at_ms < session.lost_ms else self._lost_or_silent(session, at_ms)
+            following = after(session.status, Trigger.SILENCE)
+            reason = self._lost_or_silent(session, at_ms) if session.lost_ms else "silence"
             self.silence.fell(session, at_ms)
-            after(session.status, Trigger.SILENCE)
         else:
-            after(session.status, Trigger.IDLE)
+            following = after(session.status, Trigger.IDLE)
             self.silence.inactive(session)
-        self._turn(session, Status.DISCONNECTED)
+        self._turn(session, following)
         session.disconnected_ms, session.reason = at_ms, reason
         session.filed_ms = 0
         self.locks.leave_queue(session, at_ms)
@@ -452,17 +496,22 @@ class Roll:
         silent = self.watches[session.source].sight.due(session.seen_ms, kind.timeout_ms, grace_ms)
         return "lost" if at_ms < silent else "silence"
 
-    def remove(self, session: Session, at_ms: int, *, actor: str, cause: str, reason: str | None) -> list[Lock]:
-        """Take it off the roll. `cause`: operator, cleanup, replaced or blocking. Returns the released locks."""
+    def remove(
+        self, session: Session, at_ms: int, *, actor: str, cause: str, reason: str | None
+    ) -> list[Lock]:
+        """Take it off the roll. `cause`: operator, cleanup, replaced, blocking. Returns what it released."""
         was = session.status
         self._end(session, Trigger.REMOVE, at_ms, actor=actor, reason=reason or cause)
+        if cause == "replaced":
+            self.silence.forget(session)
         hold_until_ms = session.seen_ms + self.policy.lock_delay_ms
         released = self.locks.end(session, at_ms, hold_until_ms, cause, actor)
-        left = list(session.locks.values()) if session.locks else []
+        left = list((session.locks or {}).values())
+        on_hold = [lock for lock in left if lock.release_ms]
         self.out.happened(
             "session.removed", at_ms, session, actor=actor, reason=reason, cause=cause, was=was.value,
             last_seen_ms=session.seen_ms, released=_named(released),
-            held=[{"resource": lock.resource, "release_at_ms": lock.release_ms} for lock in left if lock.release_ms],
+            held=[{"resource": lock.resource, "release_at_ms": lock.release_ms} for lock in on_hold],
             sticky=_named(lock for lock in left if not lock.release_ms),
         )  # fmt: skip
         return released
@@ -471,7 +520,7 @@ class Roll:
         following = after(session.status, trigger)
         if session.status is Status.ACTIVE:
             self.silence.inactive(session)
-        self.silence.forget(session)
+        self._clearing.forget(session)
         self._turn(session, following)
         session.filed_ms = 0
         session.ended_ms, session.ended_by, session.reason = at_ms, actor, reason
@@ -483,7 +532,9 @@ class Roll:
             same.remove(session)
             if not same:
                 del self._persons[person]
-        self.tombs[session.id] = Ended(session.id, company.site, company.name, following, at_ms, actor, reason)
+        self.tombs[session.id] = Ended(
+            session.id, company.site, company.name, following, at_ms, actor, reason
+        )
 
     # --- bookkeeping ----------------------------------------------------------------------------------
 

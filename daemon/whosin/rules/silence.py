@@ -1,20 +1,24 @@
 """Mass silence: when many fall silent at once, suspect ourselves or the network, not them (rule 9).
 
 Owns the counting per client type in each company and site, and the holds that keep automatic removal away.
-Must not know deadlines, locks or who removes. A group's window opens with the first fall in it; it has as
-base the sessions that were active then.
+Must not know deadlines, locks or who removes. A window opens with a fall; its base are the sessions that were
+active just before, and of those that fall within it only they count.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from math import ceil
 
 from whosin.model import Event, Policy, Session, Status
 from whosin.rules.outcome import Outcome
 
 GroupKey = tuple[str, str, str]  # site, company ("" for the whole site), client type
+NEVER = 1 << 62
 
 
 @dataclass(slots=True)
@@ -28,66 +32,120 @@ class Hold:
     confirmed: set[str] = field(default_factory=set)  # companies confirmed out of a site's hold
 
 
+@dataclass(slots=True, order=True)
+class _Fall:
+    """One session's fall, and how many of its group were active just before."""
+
+    at_ms: int
+    key: int
+    base: int = field(compare=False)
+    session: Session = field(compare=False)
+
+
 class _Group:
-    __slots__ = ("active", "falls")
+    """`falls` are those of the last window, in order, of who has not come back. `count` is how many fell
+    ever; before it reaches `look_at` no window can have become a mass silence, so none is looked at."""
+
+    __slots__ = ("active", "count", "fallen", "falls", "latest_ms", "look_at")
 
     def __init__(self) -> None:
         self.active = 0
-        # who fell and has not come back, in order of falling: when, and how many were active just before
-        self.falls: OrderedDict[Session, tuple[int, int]] = OrderedDict()
+        self.falls: list[_Fall] = []
+        self.fallen: dict[Session, _Fall] = {}
+        self.latest_ms = 0
+        self.count = 0
+        self.look_at = NEVER
+
+    def slide(self, at_ms: int, window_ms: int) -> None:
+        """Falls from before the window that ends at `at_ms` (or at a later fall) count no more."""
+        self.latest_ms = max(self.latest_ms, at_ms)
+        since_ms = self.latest_ms - window_ms
+        gone = 0
+        while gone < len(self.falls) and self.falls[gone].at_ms < since_ms:
+            del self.fallen[self.falls[gone].session]
+            gone += 1
+        del self.falls[:gone]
+
+    def forget(self, fall: _Fall) -> None:
+        """Its session came back."""
+        del self.fallen[fall.session]
+        del self.falls[bisect_left(self.falls, fall)]
 
 
 class Silence:
-    """Told of every session that becomes active or ceases to be; keeps `holds`."""
+    """Told of every session that becomes active or ceases to be; keeps `holds`, counts `lifts` of them."""
 
     def __init__(self, policy: Policy, out: Outcome) -> None:
         self.policy = policy
         self.out = out
         self.holds: dict[GroupKey, Hold] = {}
+        self.lifts = 0
         self._groups: dict[GroupKey, _Group] = {}
+        self._recent: deque[tuple[int, GroupKey]] = deque()  # falls, to let go of them in time
+        self._suspected: dict[tuple[str, str], int] = {}  # when a site's quiet ones were last counted
 
     # --- told by the roll -----------------------------------------------------------------------------
 
     def active(self, session: Session) -> None:
         """It logged in or came back."""
         for key in _keys(session):
-            group = self._groups.setdefault(key, _Group())
-            group.active += 1
-            group.falls.pop(session, None)
+            self._groups.setdefault(key, _Group()).active += 1
+        self.forget(session)
 
     def inactive(self, session: Session) -> None:
         """It ended while active, or disconnected for a reason of its own (idle)."""
         for key in _keys(session):
-            self._groups[key].active -= 1
+            group = self._groups[key]
+            group.active -= 1
+            self._tidy(key, group)
 
     def forget(self, session: Session) -> None:
-        """It ended while disconnected."""
+        """It shows that it had not fallen silent for good: it came back, said goodbye or was replaced."""
         for key in _keys(session):
-            if group := self._groups.get(key):
-                group.falls.pop(session, None)
+            group = self._groups.get(key)
+            if group is not None and (fall := group.fallen.get(session)):
+                group.forget(fall)
+                self._tidy(key, group)
 
     def fell(self, session: Session, at_ms: int) -> None:
         """It fell silent; `at_ms` is its deadline. May open a hold."""
         window_ms = self._window_ms(session.client)
         for key in _keys(session):
             group = self._groups[key]
-            self._slide(group, at_ms - window_ms)
-            opened = self._opened(group, at_ms)
-            if session.since_ms <= opened:
-                group.falls[session] = (at_ms, group.active)
-                self._judge(key, group, len(group.falls), at_ms)
+            group.slide(at_ms, window_ms)
+            if at_ms >= group.latest_ms - window_ms:
+                self._note_fall(key, group, session, at_ms)
             group.active -= 1
+            self._tidy(key, group)
+
+    def _note_fall(self, key: GroupKey, group: _Group, session: Session, at_ms: int) -> None:
+        later = 0  # proven earlier, though it fell later
+        while later < len(group.falls) and group.falls[-1 - later].at_ms > at_ms:
+            later += 1
+        fall = _Fall(at_ms, session.key, group.active + later, session)
+        insort(group.falls, fall)
+        group.fallen[session] = fall
+        group.count += 1
+        group.look_at = min(group.look_at, group.count + self._need(fall.base) - 1)
+        self._recent.append((at_ms, key))
+        if group.count >= group.look_at and not self._covered(key, session.company.name, at_ms):
+            self._look(key, group, at_ms)
 
     def restore(self, fallen: Iterable[Session], holds: Iterable[Hold]) -> None:
         """After a restart: the disconnected in order of falling, and the holds."""
         for session in fallen:
             for key in _keys(session):
                 group = self._groups.setdefault(key, _Group())
-                group.falls[session] = (session.disconnected_ms, 0)
+                fall = _Fall(session.disconnected_ms, session.key, 0, session)
+                insort(group.falls, fall)
+                group.fallen[session] = fall
+                self._recent.append((fall.at_ms, key))
         for group in self._groups.values():
             base = group.active + len(group.falls)
-            for nth, (session, (at_ms, _)) in enumerate(list(group.falls.items())):
-                group.falls[session] = (at_ms, base - nth)
+            group.count = group.look_at = len(group.falls)
+            for nth, fall in enumerate(group.falls):
+                fall.base = base - nth
+                group.latest_ms = fall.at_ms
         for hold in holds:
             self.holds[hold.key] = hold
 
@@ -99,37 +157,47 @@ class Silence:
             return None
         for key in _keys(session):
             hold = self.holds.get(key)
-            if hold and session.disconnected_ms >= hold.opened_ms and session.company.name not in hold.confirmed:
+            if hold is None or session.disconnected_ms < hold.opened_ms:
+                continue
+            if session.company.name not in hold.confirmed:
                 return hold
         return None
 
     def suspect(self, session: Session, peers: Iterable[Session], at_ms: int) -> None:
-        """Before a removal: count the active `peers` silent for over two heartbeats as fallen already, so
-        that the first to reach their deadlines are not removed before the others reach theirs."""
-        kind = self.policy.client_type(session.client)
-        quiet_before = at_ms - 2 * kind.heartbeat_every_ms
-        quiet: dict[GroupKey, int] = {}
-        company_key, site_key = _keys(session)
+        """Before a removal: count the active `peers` of the site silent for over two heartbeats as fallen
+        already, so that the first to reach their deadlines are not removed before the others reach theirs."""
+        site, client = session.company.site, session.client
+        if self._suspected.get((site, client)) == at_ms:
+            return
+        if len(self._suspected) > 10_000:
+            self._suspected.clear()
+        self._suspected[site, client] = at_ms
+        quiet_before_ms = at_ms - 2 * self.policy.client_type(client).heartbeat_every_ms
+        quiet: dict[GroupKey, list[Session]] = {}
         for peer in peers:
-            if peer.status is Status.ACTIVE and peer.client == session.client and peer.seen_ms < quiet_before:
-                quiet[site_key] = quiet.get(site_key, 0) + 1
-                if peer.company is session.company:
-                    quiet[company_key] = quiet.get(company_key, 0) + 1
-        for key, count in quiet.items():
+            if peer.status is Status.ACTIVE and peer.client == client and peer.seen_ms < quiet_before_ms:
+                for key in _keys(peer):
+                    quiet.setdefault(key, []).append(peer)
+        for key in sorted(
+            quiet, key=lambda key: key[1] == ""
+        ):  # the site last: its companies may have told it all
             group = self._groups[key]
-            self._slide(group, at_ms - self._window_ms(session.client))
-            if group.falls:
-                self._judge(key, group, len(group.falls) + count, at_ms)
+            group.slide(at_ms, self._window_ms(client))
+            untold = any(
+                not self._covered(key, fall.session.company.name, fall.at_ms) for fall in group.falls
+            )
+            if group.falls and (
+                untold or any(not self._covered(key, it.company.name, at_ms) for it in quiet[key])
+            ):
+                self._look(key, group, at_ms, quiet[key])
 
     def recent(self, session: Session, at_ms: int) -> bool:
         """Did anybody of its groups fall within the window? Only then can there be something to suspect."""
-        since = at_ms - self._window_ms(session.client)
+        since_ms = at_ms - self._window_ms(session.client)
         for key in _keys(session):
             group = self._groups.get(key)
-            if group and group.falls:
-                self._slide(group, since)
-                if group.falls:
-                    return True
+            if group is not None and group.falls and group.falls[-1].at_ms >= since_ms:
+                return True
         return False
 
     # --- commands and moments -------------------------------------------------------------------------
@@ -144,7 +212,9 @@ class Silence:
                 self._lift(key)
             elif key[1] == "" and company not in hold.confirmed:
                 hold.confirmed.add(company)
+                self.lifts += 1
                 self.out.holds[key] = None
+                self._dealt_with(key, company)
             else:
                 continue
             touched += 1
@@ -154,66 +224,104 @@ class Silence:
         return touched
 
     def tick(self, at_ms: int) -> None:
-        """Holds that have run out go."""
+        """Holds that have run out go; so do falls too old to be part of anything."""
         for key, hold in list(self.holds.items()):
             if hold.until_ms <= at_ms:
                 self._lift(key)
+        while self._recent and self._recent[0][0] < at_ms - self._window_ms(self._recent[0][1][2]):
+            _, key = self._recent.popleft()
+            if group := self._groups.get(key):
+                group.slide(at_ms, self._window_ms(key[2]))
+                self._tidy(key, group)
 
     def _lift(self, key: GroupKey) -> None:
         del self.holds[key]
+        self.lifts += 1
         self.out.holds[key] = None
-        if group := self._groups.get(key):
-            group.falls.clear()
+        self._dealt_with(key, key[1] or None)
+
+    def _dealt_with(self, key: GroupKey, company: str | None) -> None:
+        """These falls do not count towards the next hold. None: those of the whole site."""
+        site, _, client = key
+        whole = self._groups.get((site, "", client))
+        if whole is None:
+            return
+        kept = [it for it in whole.falls if company is not None and it.session.company.name != company]
+        gone = whole.falls if not kept else [it for it in whole.falls if it.session.company.name == company]
+        for one in {(site, "", client), *((site, it.session.company.name, client) for it in gone)}:
+            group = self._groups.get(one)
+            if group is not None:
+                group.falls = [] if one[1] else kept
+                group.fallen = {fall.session: fall for fall in group.falls}
+                self._tidy(one, group)
 
     # --- inside ---------------------------------------------------------------------------------------
 
     def _window_ms(self, client: str) -> int:
         return self.policy.mass.window_ms + self.policy.client_type(client).heartbeat_every_ms
 
-    @staticmethod
-    def _slide(group: _Group, since_ms: int) -> None:
-        falls = group.falls
-        while falls:
-            first = next(iter(falls))
-            if falls[first][0] >= since_ms:
-                return
-            del falls[first]
+    def _need(self, base: int) -> int:
+        """How many of so many are a mass."""
+        return max(self.policy.mass.minimum, ceil(self.policy.mass.share * base - 1e-9))
 
-    @staticmethod
-    def _opened(group: _Group, at_ms: int) -> int:
-        return next(iter(group.falls.values()))[0] if group.falls else at_ms
+    def _covered(self, key: GroupKey, company: str, at_ms: int) -> bool:
+        """Is this fall held back already, and said so? One trouble is one alert: a company's hold tells for
+        the site what fell in that company, a site's for all of its companies."""
+        if key in self.holds:
+            return True
+        site, _, client = key
+        for other in ((site, company, client), (site, "", client)):
+            hold = self.holds.get(other)
+            if hold is not None and at_ms >= hold.opened_ms and company not in hold.confirmed:
+                return True
+        return False
 
-    def _judge(self, key: GroupKey, group: _Group, fallen: int, at_ms: int) -> None:
-        mass = self.policy.mass
-        if fallen < mass.minimum or key in self.holds:
+    def _look(self, key: GroupKey, group: _Group, at_ms: int, quiet: Sequence[Session] = ()) -> None:
+        """Is there a window that is a mass silence? `quiet` are counted as fallen too. The first such window
+        is taken. Looked through from the last to the first: who logged in after one opened, did so after all
+        before.
+        """
+        if key in self.holds:
             return
-        opened, base = next(iter(group.falls.values()))
-        if fallen < mass.share * base or self._told_by_companies(key, group):
-            return
-        hold = Hold(key, opened, at_ms, at_ms + mass.hold_ms)
+        logins = [-session.since_ms for session in quiet]  # a heap, the latest first
+        heapify(logins)
+        missing = NEVER
+        found: tuple[_Fall, int] | None = None
+        for fall in reversed(group.falls):
+            heappush(logins, -fall.session.since_ms)
+            while logins and -logins[0] > fall.at_ms:
+                heappop(logins)
+            need = self._need(fall.base)
+            if len(logins) >= need:
+                found = fall, len(logins)
+            missing = min(missing, need - len(logins))
+        if found is not None:
+            self._hold(key, *found, at_ms)
+        elif not quiet:
+            group.look_at = group.count + missing
+
+    def _hold(self, key: GroupKey, opening: _Fall, fallen: int, at_ms: int) -> None:
+        site, company, client = key
+        hold = Hold(key, opening.at_ms, at_ms, at_ms + self.policy.mass.hold_ms)
         self.holds[key] = hold
         self.out.holds[key] = None
-        site, company, client = key
         data = {
             "kind": "mass_silence",
             "client": client,
             "fallen": fallen,
-            "of": base,
-            "opened_ms": opened,
+            "of": opening.base,
+            "opened_ms": opening.at_ms,
             "held_until_ms": hold.until_ms,
-            "message": f"{fallen} of {base} {client} sessions fell silent together; a network, a server or this "
-            "daemon may be at fault. They are not removed automatically until confirmed.",
+            "message": f"{fallen} of {opening.base} {client} sessions fell silent together; a network, a "
+            "server or this daemon may be at fault. They are not removed automatically until confirmed.",
             "action": "Find out whether these people are really gone; if so, confirm the cleanup.",
         }
         self.out.events.append(Event("alert.raised", at_ms, site, company or None, None, None, data))
 
-    def _told_by_companies(self, key: GroupKey, group: _Group) -> bool:
-        """A site's alert is left out when its companies' alerts have said it all (one alert, not two)."""
-        site, company, client = key
-        if company:
-            return False
-        told = [key for key in self.holds if key[0] == site and key[2] == client and key[1]]
-        return sum(len(self._groups[key].falls) for key in told if key in self._groups) >= len(group.falls)
+    def _tidy(self, key: GroupKey, group: _Group) -> None:
+        """Client types are named by strangers: an empty group is not kept."""
+        if not group.active and not group.falls:
+            self._groups.pop(key, None)
 
 
 def _keys(session: Session) -> tuple[GroupKey, GroupKey]:
