@@ -9,21 +9,24 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
-Text = Annotated[str, Meta(max_length=1024)]
-Ident = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~:-]{1,64}$")]
-Resource = Annotated[str, Meta(min_length=1, max_length=512)]
+NO_NUL = r"\A[^\x00]*\Z"  # not every database can keep one
+Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=NO_NUL)]
+Client = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
+Text = Annotated[str, Meta(max_length=1024, pattern=NO_NUL)]
+Ident = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._~:-]{1,64}\Z")]
+OsSession = Name | Annotated[int, Meta(ge=-(2**62), le=2**62)]
+Resource = Annotated[str, Meta(min_length=1, max_length=512)]  # a bad path is answered, not dropped
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
 
 
 class Login(Struct, frozen=True):
     user: Name
-    client: Annotated[str, Meta(min_length=1, max_length=64)]
+    client: Client
     machine: Name | None = None
     address: Name | None = None
     app: Name | None = None
-    os_session: Name | int | None = None
+    os_session: OsSession | None = None
     conn: Count | None = None
     at: Text | None = None
 
@@ -34,11 +37,11 @@ class Heartbeat(Struct, frozen=True):
     conn: Count | None = None
     at: Text | None = None
     user: Name | None = None
-    client: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    client: Client | None = None
     machine: Name | None = None
     address: Name | None = None
     app: Name | None = None
-    os_session: Name | int | None = None
+    os_session: OsSession | None = None
 
 
 class Logout(Struct, frozen=True):
