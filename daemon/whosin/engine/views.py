@@ -57,7 +57,8 @@ class Views:
             "conn": row.conn, "status": row.status, "reason": row.reason, "since": time(row.since),
             "last_seen": time(row.seen), "at": row.at, "deadline": None,
             "disconnected_at": time(row.disconnected), "ended_at": time(row.ended), "ended_by": row.ended_by,
-            "lost": bool(row.lost), "idle": bool(row.idle), "idle_s": row.idle_s, "activity": row.activity, "held_back": False, "source": row.source,
+            "lost": bool(row.lost), "idle": bool(row.idle), "idle_s": row.idle_s,
+            "activity": row.activity, "held_back": False, "source": row.source,
             "guidance": [lock.guidance for lock in locks if lock.guidance],
             "locks": [self._lock_of_session(lock) for lock in locks],
             "blocks": [self._want(want) for lock in locks for want in blocked_by(lock)],
@@ -93,6 +94,6 @@ class Views:
         """One item of the history."""
         return {
             "seq": row.seq, "at": wire.rfc3339(row.at), "type": row.type, "site": row.site,
-            "company": row.company, "session": row.session, "user": row.user, "actor": row.actor, "reason": row.reason,
-            "data": msgspec.json.decode(row.data),
+            "company": row.company, "session": row.session, "user": row.user, "actor": row.actor,
+            "reason": row.reason, "data": msgspec.json.decode(row.data),
         }  # fmt: skip
