@@ -36,6 +36,7 @@ PAUSE_MS = 500  # a loop that stood still for longer than a tick and this: the t
 BLIND_MS = 2_000  # and for this: people's connections may have broken, they get a grace
 DOUBT_MS = 1_000  # a proof asked for and not given for so long: blind
 TOMBS = 20_000
+QUEUING = ("lock", "unlock")  # verbs by which one session's turn depends on another's
 
 log = structlog.get_logger("whosin.engine")
 
@@ -97,7 +98,9 @@ class Engine:
         self._depth = 0
         self._scheduled = False
         self._acks: dict[Peer, deque[Slot]] = {}
-        self._parked: dict[str, list[Item]] = {}  # ids that are being looked up
+        self._parked: deque[Item] = deque()  # in order of receipt, until their ids are looked up
+        self._parked_of: dict[str, int] = {}  # how many of each id
+        self._unreadable = False
         self._asked: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
         self._waiting_for_room: list[Callable[[], None]] = []
@@ -351,7 +354,7 @@ class Engine:
         if heard.verb == "heartbeat":
             self.counts.heartbeats += 1
         ident = heard.session
-        if ident in self.roll.sessions or (ident in self.roll.tombs and ident not in self._parked):
+        if not self._must_wait(heard):
             slot = self._slot(peer, message.packet_id) if message.qos else None
             self._receive(Item(source, at_ms, peer, heard, slot))
             return
@@ -359,7 +362,20 @@ class Engine:
         if message.qos:
             slot = Slot(message.packet_id)
             self._acks.setdefault(peer, deque()).append(slot)
+        session = self.roll.sessions.get(ident)
+        if session is not None and heard.verb in QUEUING:
+            company = session.company
+            if (company.site, company.name) == (heard.site, heard.company):
+                self.roll.beat(session, at_ms, source)  # a sign of life now, not when its turn comes
         self._park(Item(source, at_ms, peer, heard, slot))
+
+    def _must_wait(self, heard: wire.Heard) -> bool:
+        """Its id has to be looked up; or what its id said before; or, as locks are granted first come first
+        served, what somebody else said before (unless the store cannot be read, which may take long)."""
+        ident = heard.session
+        if ident in self._parked_of or (ident not in self.roll.sessions and ident not in self.roll.tombs):
+            return True
+        return bool(self._parked) and heard.verb in QUEUING and not self._unreadable
 
     def _gathered(self, source: str, at_ms: int, peer: Peer, heard: wire.Heard, batch: Gathered) -> None:
         """Every id of a gateway's batch is one heartbeat."""
@@ -392,7 +408,9 @@ class Engine:
     # --- ids that are not on the roll: are they of sessions that are over? --------------------------------
 
     def _park(self, item: Item) -> None:
-        self._parked.setdefault(item.heard.session, []).append(item)
+        ident = item.heard.session
+        self._parked.append(item)
+        self._parked_of[ident] = self._parked_of.get(ident, 0) + 1
         self._depth += 1
         self._look_up()
 
@@ -401,10 +419,12 @@ class Engine:
             self._looking = asyncio.get_running_loop().create_task(self._find(), name="look up")
 
     async def _find(self) -> None:
+        count = len(self._parked)
         try:
-            ids = list(self._parked)
-            found = await self.store.find_ended(ids)
+            found = await self.store.find_ended(list(self._parked_of))
+            self._unreadable = False
         except StoreError as error:
+            self._unreadable = True
             log.warning("store.unreadable", problem=str(error))
             return  # the next tick tries again
         finally:
@@ -420,12 +440,16 @@ class Engine:
                 row.reason,
             )
             self.roll.tombs.setdefault(ident, ended)
-        for ident in ids:
-            for item in self._parked.pop(ident):
-                self._depth -= 1
-                self._receive(item)
-                if item.slot is not None:
-                    self.committer.open.slots.append(item.slot)
+        for _ in range(count):  # what came meanwhile waits for the next look
+            item = self._parked.popleft()
+            ident = item.heard.session
+            self._depth -= 1
+            self._parked_of[ident] -= 1
+            if not self._parked_of[ident]:
+                del self._parked_of[ident]
+            self._receive(item)
+            if item.slot is not None:
+                self.committer.open.slots.append(item.slot)
         self.collect()
         self._look_up()
         self._offer_room()
