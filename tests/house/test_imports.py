@@ -145,9 +145,9 @@ def test_a_quick_command_loads_nothing_heavy(args):
     """Each of these libraries costs a tenth of a second and more, which a script pays at every call."""
     heavy = {*MASTERS, "asyncio", "msgspec", "structlog"} - {"click"}
     code = (
-        "import sys\nfrom whosin.cli import main\n"
+        "import sys\nbefore = set(sys.modules)\nfrom whosin.cli import main\n"
         f"try: main({args.split()})\nexcept SystemExit: pass\n"
-        f"print('loaded:', *sorted({heavy} & set(sys.modules)))"
+        f"print('loaded:', *sorted({heavy} & (set(sys.modules) - before)))"
     )
     environ = {**os.environ, "WHOSIN_URL": "http://127.0.0.1:9", "WHOSIN_TOKEN": "x"}  # nobody is there
     done = subprocess.run(
