@@ -128,10 +128,14 @@ def test_ctrl_c_sends_everybody_home(place: Place, how: signal.Signals) -> None:
     with subprocess.Popen(
         command("--url", place.url, "--clients", "8", "--speed", "60", "--json", "--crash", "0"),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a script's background job has it
     ) as process:  # fmt: skip
-        wait_for(lambda: len(place.daemon.sessions()) >= 4, 20)
-        process.send_signal(how)
-        out, err = process.communicate(timeout=30)
+        try:
+            wait_for(lambda: len(place.daemon.sessions()) >= 4, 20)
+            process.send_signal(how)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 0, err
     assert "Traceback" not in err
     summary = json.loads(out)

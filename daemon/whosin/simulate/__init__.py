@@ -92,9 +92,11 @@ async def _send_home(day: Day, running: asyncio.Task[Summary]) -> Summary:
 
 
 def _like_ctrl_c() -> None:
-    """A service manager's SIGTERM is as good as Ctrl+C."""
+    """A service manager's SIGTERM is as good as Ctrl+C, and both work for a job that a script put into the
+    background, which is started with SIGINT ignored."""
 
     def interrupt(*_: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, interrupt)
