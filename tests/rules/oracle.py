@@ -493,6 +493,7 @@ class Oracle:
         for old in list(self.locks):
             here = old.session.company == s.company and old.resource == want.resource
             if here and (old.session is s or (old.left_behind and old.session.user == s.user)):
+                new.sticky = new.sticky or old.sticky
                 self.no_more_because_of(old, instead=new)
                 self.drop(old, at)
         self.locks.append(new)

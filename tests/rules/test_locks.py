@@ -555,6 +555,26 @@ def test_the_same_user_takes_it_up_again_and_an_unlock_then_frees_it(d):
     assert d.lock(6, "ben", "menu")["granted"]
 
 
+def test_who_takes_it_up_again_and_crashes_leaves_it_behind_again(d):
+    d.lock(0, "anna", "menu", sticky=True)
+    d.logout(1, "anna")
+    d.login(2, "anna2", user="anna")
+    d.lock(3, "anna2", "menu")
+    d.logout(4, "anna2")
+    assert d.lock(5, "ben", "menu")["holder"]["user"] == "anna"
+    d.login(6, "anna3", user="anna")
+    d.lock(7, "anna3", "menu")
+    assert d.unlock(8, "anna3", "menu")
+    assert d.lock(9, "ben", "menu")["granted"]
+
+
+def test_an_upgraded_sticky_lock_is_still_sticky(d):
+    d.lock(0, "anna", "menu", shared=True, sticky=True)
+    assert d.lock(1, "anna", "menu")["granted"]
+    d.logout(2, "anna")
+    assert not d.lock(3, "ben", "menu")["granted"]
+
+
 def test_another_session_of_the_same_user_that_waits_gets_it_when_it_is_left_behind(d):
     d.login(0, "anna2", user="anna")
     d.lock(0, "anna", "menu", sticky=True)

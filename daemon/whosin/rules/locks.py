@@ -280,7 +280,6 @@ class Locks:
         company.token += 1
         lock = Lock(company, session, ask.resource, company.token, at_ms)
         lock.shared = ask.mode == "shared"
-        lock.sticky = bool(ask.sticky)
         lock.activity, lock.guidance = ask.activity, ask.guidance
         if session.wants and (want := session.wants.get(ask.resource)):
             self._forget(want)
@@ -288,9 +287,11 @@ class Locks:
         for old in adopted:
             self._hand_on(book, old, lock)
             self._drop(old, at_ms, "taken up again", session.user)
-        if session.locks and (upgraded := session.locks.get(ask.resource)):
+        upgraded = session.locks.get(ask.resource) if session.locks else None
+        if upgraded is not None:
             self._hand_on(book, upgraded, lock)
             self._drop(upgraded, at_ms, "upgraded", session.user)
+        lock.sticky = bool(ask.sticky) or any(old.sticky for old in (upgraded, *adopted) if old is not None)
         if session.locks is None:
             session.locks = {}
         session.locks[ask.resource] = lock
