@@ -128,16 +128,8 @@ class Cleanup:
 
     def dry_run(self, now: int) -> Report:
         """What the next pass would do, company by company; nothing changes."""
-        entries = []
-        for company in self._companies():
-            entry = _entry(company)
-            for session in _disconnected(company):
-                if self._engine.roll.silence.held(session):
-                    entry["held_back"] += 1
-                else:
-                    entry["removed"] += 1
-                    entry["released"] += sum(1 for lock in (session.locks or {}).values() if not lock.sticky)
-            entries.append(entry)
+        with self._engine.roll.silence.rehearsal():
+            entries = [self._rehearse(company, now) for company in self._companies()]
         report: Report = {name: sum(entry[name] for entry in entries) for name in COUNTS}
         moment = wire.rfc3339(self._engine.clock.wall_ms(now))
         head = {
@@ -149,6 +141,21 @@ class Cleanup:
             "dry_run": True,
         }
         return {**head, "companies": entries, **report, "failed": 0}
+
+    def _rehearse(self, company: Company, now: int) -> Report:
+        roll, entry = self._engine.roll, _entry(company)
+        suspected: set[str] = set()
+        for session in _disconnected(company):
+            if session.client not in suspected:
+                suspected.add(session.client)
+                roll.suspect(session, now)
+            if roll.silence.held(session):
+                entry["held_back"] += 1
+                continue
+            entry["removed"] += 1
+            if session.seen_ms + roll.policy.lock_delay_ms <= now:  # else they are held on a little
+                entry["released"] += sum(1 for lock in (session.locks or {}).values() if not lock.sticky)
+        return entry
 
     # --- moments --------------------------------------------------------------------------------------
 

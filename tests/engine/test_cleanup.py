@@ -170,6 +170,24 @@ async def test_somebody_blocked_only_later_is_freed_at_once(tmp_path: Path) -> N
     await bench.close()
 
 
+async def test_a_dry_run_sees_a_mass_silence_coming_as_the_pass_does_and_tells_nobody(tmp_path: Path) -> None:
+    policy = replace(Policy(TYPES), mass=MassSilence(minimum=3))
+    bench = await Bench(tmp_path / "whosin.db", policy=policy).start()
+    for number in range(4):
+        await bench.login(f"s{number}", f"user{number}")
+        await bench.go(20)
+    await bench.go(225)  # the first has fallen, the others are about to
+    assert [bench.status(f"s{number}") for number in range(4)] == ["disconnected", *["active"] * 3]
+    dry = await bench.desk.run_cleanup(BOSS, dry_run=True)
+    assert (dry["removed"], dry["held_back"]) == (0, 1)
+    assert (await bench.desk.cleanup(BOSS))["holds"] == []
+    assert bench.published("alert.raised") == []
+    report = await bench.desk.run_cleanup(BOSS)
+    assert (report["removed"], report["held_back"]) == (0, 1)
+    assert len(bench.published("alert.raised")) == 1
+    await bench.close()
+
+
 async def test_a_mass_silence_is_held_back_until_confirmed_and_the_dry_run_says_so(tmp_path: Path) -> None:
     policy = replace(Policy(TYPES), mass=MassSilence(minimum=3))
     bench = await Bench(tmp_path / "whosin.db", policy=policy).start()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import ceil
@@ -190,6 +191,19 @@ class Silence:
                 untold or any(not self._covered(key, it.company.name, at_ms) for it in quiet[key])
             ):
                 self._look(key, group, at_ms, quiet[key])
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """What is suspected meanwhile is forgotten again, and nobody told: for a dry run."""
+        holds, noted, suspected = dict(self.holds), dict(self.out.holds), dict(self._suspected)
+        told = len(self.out.events)
+        try:
+            yield
+        finally:
+            self.holds, self._suspected = holds, suspected
+            self.out.holds.clear()
+            self.out.holds.update(noted)
+            del self.out.events[told:]
 
     def recent(self, session: Session, at_ms: int) -> bool:
         """Did anybody of its groups fall within the window? Only then can there be something to suspect."""
