@@ -122,7 +122,7 @@ class Cleanup:
         reasons = ["blind"] if engine.blind else []
         if not reasons and engine.in_grace(now):
             reasons.append("grace")
-        if engine.committer.problem is not None:
+        if engine.committer.trouble is not None:
             reasons.append("storage")
         return reasons
 

@@ -45,8 +45,8 @@ class Access:
         self._accounts = {row.name: row for row in loaded.accounts}
 
     def _must_store(self) -> None:
-        if self.engine.committer.problem is not None:
-            raise self.engine.committer.problem
+        if (trouble := self.engine.committer.trouble) is not None:
+            raise trouble
 
     def _note(self, kind: str, caller: Caller, data: Json) -> None:
         now = self.engine.clock.now_ms()

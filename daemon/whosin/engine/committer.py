@@ -57,6 +57,11 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.changes or self.answers or self.slots or self.waiters)
 
+    @property
+    def leaving(self) -> int:
+        """How much it will let out."""
+        return len(self.events) + len(self.answers) + len(self.slots)
+
     def absorb(self, later: Batch) -> None:
         """Take over what came after; of a row the later state counts."""
         mine, its = self.changes, later.changes
@@ -83,6 +88,7 @@ class Committer:
         self._task: asyncio.Task[None] | None = None
         self._under_way: Batch | None = None
         self._stopping = False
+        self._began: float | None = None  # the commit on its way
         self.changed: Callable[[StoreError | None], None] = lambda _problem: None
 
     @property
@@ -90,10 +96,18 @@ class Committer:
         return self._task is not None
 
     @property
-    def pending_events(self) -> int:
-        """Events that are decided and not durable yet."""
-        under_way = len(self._under_way.events) if self._under_way is not None else 0
-        return len(self.open.events) + under_way
+    def pending(self) -> int:
+        """Events, answers and acknowledgements that are decided and not durable yet."""
+        return self.open.leaving + (self._under_way.leaving if self._under_way is not None else 0)
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why nothing can be made durable now: the last failure, or a commit that hangs."""
+        if self.problem is None and self._began is not None:
+            took_s = perf_counter() - self._began
+            if took_s > WAIT_S:
+                return StoreError("slow", f"nothing was stored for {took_s:.0f} s: the disk does not answer")
+        return self.problem
 
     def kick(self) -> None:
         """Commit what is open, unless a commit is on its way: then it follows."""
@@ -106,8 +120,8 @@ class Committer:
 
     async def durable(self) -> None:
         """Return once everything so far is durable. Raises StoreError if that takes too long."""
-        if self.problem is not None:
-            raise self.problem
+        if (trouble := self.trouble) is not None:
+            raise trouble
         if not self.open and self._task is None:
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -135,12 +149,12 @@ class Committer:
                 self._under_way = None
                 self._done(batch)
         finally:
-            self._task = self._under_way = None
+            self._task = self._under_way = self._began = None
 
     async def _commit(self, batch: Batch) -> bool:
         attempt = 0
         while True:
-            started = perf_counter()
+            started = self._began = perf_counter()
             try:
                 await self._store.commit(batch.changes)
             except ValueError:  # a row that can never be stored: a bug of ours, which must not stop the rest
@@ -148,6 +162,7 @@ class Committer:
             except StoreError as error:
                 self._counts.commit_failures += 1
                 self._failed(error)
+                self._began = None
                 if self._stopping:
                     return False
                 await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
@@ -198,7 +213,11 @@ class Committer:
             self.changed(None)
 
     def _done(self, batch: Batch) -> None:
-        self._let_out(batch)
+        self._began = None
+        try:
+            self._let_out(batch)
+        except Exception:  # what is durable stays so; who waits must learn of it
+            log.exception("engine.bug")
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_result(None)

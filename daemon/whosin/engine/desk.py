@@ -28,6 +28,7 @@ from whosin.rules.locks import blocked_by, book_of
 
 SSE_BACKLOG = 10_000
 READ_WAIT_S = 1.0
+SSE_PAGE = 1_000
 PASS_WAIT_S = 30.0
 
 
@@ -79,6 +80,12 @@ class Desk(Access):
             row = await self.engine.store.session(ident)
             if row is None:
                 return None
+            tomb = self.engine.roll.tombs.get(ident)
+            if tomb is not None and not Status(row.status).final:  # over, and not stored yet
+                ended_ms = self.engine.rows.wall(tomb.at_ms)
+                row = row._replace(
+                    status=tomb.status.value, ended=ended_ms, ended_by=tomb.by, reason=tomb.reason
+                )
             company = self.engine.roll.companies.get((row.site, row.company))
             held = book_of(company).held.everything() if company is not None and company.locks else ()
             item = self.views.ended(row, [lock for lock in held if lock.session.id == ident])
@@ -145,7 +152,7 @@ class Desk(Access):
             one[status.value] += count
         places = [place for place in roll.companies if caller.site in (None, place[0])]
         held, waiting, blocked = self._lock_counts(caller)
-        problem = engine.committer.problem
+        problem = engine.committer.trouble
         return {
             "name": self._name, "version": self._version, "started_at": self._started,
             "now": wire.rfc3339(engine.clock.wall_ms(now)),
@@ -199,7 +206,7 @@ class Desk(Access):
 
     def problems(self) -> list[str]:
         found = [f"blind: nothing is received through the {name}" for name in self.engine.blind]
-        problem = self.engine.committer.problem
+        problem = self.engine.committer.trouble
         if problem is not None:
             found.append(f"storage: {problem.kind}: {problem}")
         if self._stopping.is_set():
@@ -218,12 +225,14 @@ class Desk(Access):
         dry_run: bool = False,
     ) -> list[Json]:
         self._must_store()
+        self.engine.settle()
+        over = await self._over(ids)  # first, so that the rest is done at one moment, or none of it
         now = self.engine.settle()
         results: list[Json] = []
         for ident in ids:
             session = self.engine.live(ident)
             if session is None or caller.site not in (None, session.site):
-                results.append(await self._not_live(ident, caller))
+                results.append(self._not_live(ident, over.get(ident), caller))
             elif session.status is Status.ACTIVE and not force:
                 results.append(_result(ident, "needs_force", self._would_go(session, now)))
             elif dry_run:
@@ -235,12 +244,15 @@ class Desk(Access):
         await self.engine.durable()
         return results
 
-    async def _not_live(self, ident: str, caller: Caller) -> Json:
+    async def _over(self, ids: list[str]) -> dict[str, str]:
+        """The sites of those that are stored, of which nothing is known here."""
+        unknown = [it for it in ids if self.engine.live(it) is None and it not in self.engine.roll.tombs]
+        rows = await self.engine.store.find_ended(unknown) if unknown else {}
+        return {ident: row.site for ident, row in rows.items()}
+
+    def _not_live(self, ident: str, site: str | None, caller: Caller) -> Json:
         tomb = self.engine.roll.tombs.get(ident)
-        site = tomb.site if tomb is not None else None
-        if tomb is None:
-            row = await self.engine.store.session(ident)
-            site = row.site if row is not None else None
+        site = tomb.site if tomb is not None else site
         known = site is not None and caller.site in (None, site)
         return _result(ident, "already_over" if known else "not_found", {})
 
@@ -284,8 +296,8 @@ class Desk(Access):
         desk = self.cleanup_desk
         last = desk.last
         if last is None:
-            rows = await self.engine.store.passes(1)
-            last = msgspec.json.decode(rows[0].report) if rows and rows[0].finished else None
+            rows = [row for row in await self.engine.store.passes(2) if row.finished]
+            last = msgspec.json.decode(rows[0].report) if rows else None
         return {
             "enabled": desk.enabled, "every_s": desk.every_ms / 1000, "next_at": self._time(desk.next_ms),
             "running": _of_site(desk.report(desk.current), caller) if desk.current else None,
@@ -357,30 +369,40 @@ class Desk(Access):
         backlog: deque[EventRow] = deque(maxlen=SSE_BACKLOG)
         wake = asyncio.Event()
         missed = False
+        told = 0
 
         def hear(row: EventRow) -> None:
             nonlocal missed
-            if caller.site in (None, row.site):
+            if row.seq > told and caller.site in (None, row.site):
                 missed = missed or len(backlog) == SSE_BACKLOG
                 backlog.append(row)
                 wake.set()
 
         self.engine.listeners.append(hear)
         try:
-            if last_id is not None and last_id.isdigit():
-                older = await self.engine.store.events_after(int(last_id), SSE_BACKLOG)
-                known = {row.seq for row in backlog}
-                backlog.extendleft(
-                    row for row in reversed(older) if row.seq not in known and caller.site in (None, row.site)
-                )
-                wake.set()
+            older: list[EventRow] = []
+            while last_id is not None and last_id.isascii() and last_id.isdigit() and len(last_id) < 19:
+                # What was let out before this reading is in it; what is let out from now on is heard.
+                backlog.clear()
+                missed = False
+                told = told or min(int(last_id), self.engine.seq)
+                page = min(SSE_PAGE, SSE_BACKLOG)
+                older = await self.engine.store.events_after(told, page)
+                for row in older:
+                    told = row.seq
+                    if caller.site in (None, row.site):
+                        yield str(row.seq), row.type, self.views.event(row)
+                if len(older) < page:
+                    break
             while not self._stopping.is_set():
                 if missed:
                     missed = False
                     yield "", "missed", {}
                 while backlog:
                     row = backlog.popleft()
-                    yield str(row.seq), row.type, self.views.event(row)
+                    if row.seq > told:
+                        told = row.seq
+                        yield str(row.seq), row.type, self.views.event(row)
                 wake.clear()
                 if not backlog:
                     await self._either(wake)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,7 +21,7 @@ from whosin.engine.outbox import Outbox
 from whosin.engine.restore import restore
 from whosin.engine.rows import Rows
 from whosin.errors import BadInput, StoreError
-from whosin.messages import BARE_HEARTBEAT, LockRequest
+from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest
 from whosin.messages import Batch as Gathered
 from whosin.model import Ended, Event, Policy, Session, Status
 from whosin.observe.counts import Counts, bump
@@ -30,13 +30,16 @@ from whosin.rules import paths
 from whosin.rules.roll import Roll, Sender
 
 INBOX_BOUND = 50_000  # messages received and not yet taken through the rules
-PENDING_BOUND = 200_000  # events decided and not yet durable: a failing disk must not fill the memory
+PENDING_BOUND = 200_000  # what waits to be durable before it leaves: a failing disk must not fill the memory
 CHUNK = 2_000  # deadlines taken at once, so that heartbeats flow between
 PAUSE_MS = 500  # a loop that stood still for longer than a tick and this: the time does not count
 BLIND_MS = 2_000  # and for this: people's connections may have broken, they get a grace
 DOUBT_MS = 1_000  # a proof asked for and not given for so long: blind
 TOMBS = 20_000
 QUEUING = ("lock", "unlock")  # verbs by which one session's turn depends on another's
+PARTING = ("lost", "logout")  # those that are no sign of life
+LOOK_UP_MS = 1_000  # a look-up that takes longer keeps nobody waiting who is known
+CLOSE_S = 2.0  # a store that hangs must not keep the process from ending
 
 log = structlog.get_logger("whosin.engine")
 
@@ -99,15 +102,16 @@ class Engine:
         self._scheduled = False
         self._acks: dict[Peer, deque[Slot]] = {}
         self._parked: deque[Item] = deque()  # in order of receipt, until their ids are looked up
-        self._parked_of: dict[str, int] = {}  # how many of each id
+        self._parked_of: set[str] = set()  # their ids
         self._unreadable = False
-        self._asked: set[str] = set()
+        self._asked_ms = 0
         self._looking: asyncio.Task[None] | None = None
         self._waiting_for_room: list[Callable[[], None]] = []
         self._pulse_ms = clock.now_ms()
-        self._slept_ms = 0
+        self._slept_ms: int | None = None
         self._flushed_ms = self._pulse_ms
         self._more = False
+        self._behind = False  # more was due before the message in hand than one go takes
         self._degraded_ms = 0
 
     # --- beginning ------------------------------------------------------------------------------------
@@ -115,11 +119,13 @@ class Engine:
     def begin(self, loaded: Loaded, transports: Sequence[Transport]) -> None:
         """Take up what was stored; every source is blind since its last stored proof."""
         now = self.clock.now_ms()
+        proofs = {key[6:]: int(value) for key, value in loaded.meta.items() if key.startswith("proof.")}
+        self.rows.restoring(max(int(loaded.meta.get("clock", 0)), *proofs.values(), 0), now)
         for transport in transports:
             self.transports[transport.source] = transport
-            proof = loaded.meta.get(f"proof.{transport.source}")
-            since = now if proof is None else min(now, self.clock.timeline_ms(int(proof)))
-            self.roll.watch(transport.source, since)
+            # A new one takes over whom another heard that is no more, and so what that has seen.
+            proof = proofs.get(transport.source) or max(proofs.values(), default=0)
+            self.roll.watch(transport.source, min(now, self.rows.line(proof)) if proof else now)
         restore(self.roll, loaded, self.rows, now)
         self.seq = loaded.last_seq
         cursors = {key[10:]: int(value) for key, value in loaded.meta.items() if key.startswith("published.")}
@@ -154,7 +160,7 @@ class Engine:
         sight = self.roll.watches[source].sight
         since = sight.blind_since_ms
         if sight.proof(at_ms) and since is not None:
-            self._regained(source, at_ms - since, at_ms)
+            self._regained(source, max(0, at_ms - since), at_ms)
 
     def sighted(self, source: str, at_ms: int) -> None:
         self._alive(at_ms)
@@ -190,7 +196,7 @@ class Engine:
 
     @property
     def full(self) -> bool:
-        return self._depth >= INBOX_BOUND or self.committer.pending_events >= PENDING_BOUND
+        return self._depth >= INBOX_BOUND or self.committer.pending >= PENDING_BOUND
 
     def when_free(self, call: Callable[[], None]) -> None:
         self._waiting_for_room.append(call)
@@ -235,6 +241,8 @@ class Engine:
         self.collect()
         self.outbox.pump()
         if self._parked:
+            if self._looking is not None and now - self._asked_ms > LOOK_UP_MS and not self._unreadable:
+                self._free_the_known()
             self._look_up()
 
     @property
@@ -249,7 +257,7 @@ class Engine:
     def _woke(self, now: int) -> None:
         """The machine slept: the monotonic clock stood still, but people's connections may have broken."""
         slept_ms: int = getattr(self.clock, "suspended_ms", lambda: 0)()
-        if slept_ms - self._slept_ms > PAUSE_MS and self._slept_ms:
+        if self._slept_ms is not None and slept_ms - self._slept_ms > PAUSE_MS:
             for name, watch in self.roll.watches.items():
                 if not watch.sight.blind:
                     watch.sight.blind_now()
@@ -260,7 +268,7 @@ class Engine:
     def flush(self, now: int) -> None:
         """Write what heartbeats changed, how far we saw and what was published (rule 10: every `flush_s`)."""
         self._flushed_ms = now
-        if self.committer.problem is not None:
+        if self.committer.trouble is not None:
             return  # they stay marked, and bounded by the number of sessions
         for transport in self.transports.values():
             transport.prove()
@@ -279,6 +287,7 @@ class Engine:
     def _remember_sight(self) -> None:
         """How far we saw and what has been published: where the next start goes on."""
         meta = self.committer.open.changes.meta
+        meta["clock"] = str(self.clock.wall_ms(self.clock.now_ms()))
         for name, watch in self.roll.watches.items():
             meta[f"proof.{name}"] = str(self.clock.wall_ms(watch.sight.proof_ms))
         meta.update(self.outbox.cursors())
@@ -299,7 +308,7 @@ class Engine:
         while self._inbox:
             source, at_ms, peer, messages = self._inbox.popleft()
             self._depth -= len(messages)
-            self.roll.expire(at_ms, CHUNK)
+            self._behind = self.roll.expire(at_ms, CHUNK) >= CHUNK
             self._take(source, at_ms, peer, messages)
         self.roll.expire(self._pulse_ms, CHUNK)
         self.collect()
@@ -312,14 +321,18 @@ class Engine:
                 call()
 
     def _take(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
-        sessions, beat = self.roll.sessions, self.roll.beat
+        sessions, beat, parked = self.roll.sessions, self.roll.beat, self._parked_of
         beats = 0
         for message in messages:
             topic = message.topic
             if not message.payload and not message.retain and topic.endswith(wire.HEARTBEAT):
                 cut = topic.rfind(b"/", 0, -10) + 1
                 session = sessions.get(topic[cut:-10].decode("latin-1"))
-                if session is not None and session.company.prefix == topic[:cut]:
+                if (
+                    session is not None
+                    and session.company.prefix == topic[:cut]
+                    and (not parked or session.id not in parked)
+                ):
                     beats += 1
                     beat(session, at_ms, source)
                     if message.qos:
@@ -363,17 +376,18 @@ class Engine:
             slot = Slot(message.packet_id)
             self._acks.setdefault(peer, deque()).append(slot)
         session = self.roll.sessions.get(ident)
-        if session is not None and heard.verb in QUEUING:
+        if session is not None and heard.verb not in PARTING:
             company = session.company
             if (company.site, company.name) == (heard.site, heard.company):
                 self.roll.beat(session, at_ms, source)  # a sign of life now, not when its turn comes
         self._park(Item(source, at_ms, peer, heard, slot))
 
-    def _must_wait(self, heard: wire.Heard) -> bool:
+    def _must_wait(self, heard: wire.Heard, looked_up: Container[str] = frozenset()) -> bool:
         """Its id has to be looked up; or what its id said before; or, as locks are granted first come first
         served, what somebody else said before (unless the store cannot be read, which may take long)."""
         ident = heard.session
-        if ident in self._parked_of or (ident not in self.roll.sessions and ident not in self.roll.tombs):
+        known = ident in self.roll.sessions or ident in self.roll.tombs or ident in looked_up
+        if not known or ident in self._parked_of:
             return True
         return bool(self._parked) and heard.verb in QUEUING and not self._unreadable
 
@@ -400,6 +414,9 @@ class Engine:
         assert not isinstance(heard.message, Gathered)
         if isinstance(heard.message, LockRequest) and not paths.valid(heard.message.resource):
             bump(self.counts.rejected, "schema")  # and refused with a code, so that the client learns of it
+        if self._behind and not isinstance(heard.message, Heartbeat):  # it may be about others' locks
+            self._behind = False
+            self.roll.expire(item.at_ms)
         try:
             self.roll.receive(sender, heard.message, item.at_ms)
         except Exception:  # a bug of ours must not cost the others their messages
@@ -408,24 +425,27 @@ class Engine:
     # --- ids that are not on the roll: are they of sessions that are over? --------------------------------
 
     def _park(self, item: Item) -> None:
-        ident = item.heard.session
-        self._parked.append(item)
-        self._parked_of[ident] = self._parked_of.get(ident, 0) + 1
-        self._depth += 1
+        self._keep(item)
         self._look_up()
+
+    def _keep(self, item: Item) -> None:
+        self._parked.append(item)
+        self._parked_of.add(item.heard.session)
+        self._depth += 1
 
     def _look_up(self) -> None:
         if self._looking is None and self._parked:
             self._looking = asyncio.get_running_loop().create_task(self._find(), name="look up")
 
     async def _find(self) -> None:
-        count = len(self._parked)
+        asked = set(self._parked_of)
+        self._asked_ms = self.clock.now_ms()
         try:
-            found = await self.store.find_ended(list(self._parked_of))
+            found = await self.store.find_ended(asked)
             self._unreadable = False
         except StoreError as error:
-            self._unreadable = True
             log.warning("store.unreadable", problem=str(error))
+            self._free_the_known()
             return  # the next tick tries again
         finally:
             self._looking = None
@@ -435,24 +455,35 @@ class Engine:
                 row.site,
                 row.company,
                 Status(row.status),
-                self.rows.line(row.ended),
+                self.clock.timeline_ms(row.ended),
                 row.ended_by,
                 row.reason,
             )
             self.roll.tombs.setdefault(ident, ended)
-        for _ in range(count):  # what came meanwhile waits for the next look
-            item = self._parked.popleft()
-            ident = item.heard.session
-            self._depth -= 1
-            self._parked_of[ident] -= 1
-            if not self._parked_of[ident]:
-                del self._parked_of[ident]
-            self._receive(item)
-            if item.slot is not None:
-                self.committer.open.slots.append(item.slot)
+        self._unpark(asked)
         self.collect()
         self._look_up()
         self._offer_room()
+
+    def _free_the_known(self) -> None:
+        """Looking up takes too long: only who has to be looked up waits on."""
+        self._unreadable = True
+        self._unpark(frozenset())
+        self.collect()
+        self._offer_room()
+
+    def _unpark(self, looked_up: Container[str]) -> None:
+        """Take what waits and need not any more, in order; what came meanwhile waits for the next look."""
+        waiting, self._parked = self._parked, deque()
+        self._parked_of.clear()
+        for item in waiting:
+            self._depth -= 1
+            if self._must_wait(item.heard, looked_up):
+                self._keep(item)
+                continue
+            self._receive(item)
+            if item.slot is not None:
+                self.committer.open.slots.append(item.slot)
 
     # --- out ------------------------------------------------------------------------------------------
 
@@ -462,8 +493,12 @@ class Engine:
         changes = batch.changes
         if out.events:
             for event in out.events:
+                try:
+                    row = rows.event(self.seq + 1, event)
+                except Exception:  # a bug of ours in one must not keep back all that follows
+                    log.exception("engine.bug", kind=event.type)
+                    continue
                 self.seq += 1
-                row = rows.event(self.seq, event)
                 changes.events.append(row)
                 batch.events.append((row, event))
             out.events.clear()
@@ -502,30 +537,38 @@ class Engine:
         for answer in batch.answers:
             transport = self.transports.get(answer.source)
             if transport is not None:
-                transport.answer(*wire.answer(answer, self.clock))
+                self._try(lambda to, it: to.answer(*wire.answer(it, self.clock)), transport, answer)
         for slot in batch.slots:
             slot.ready = True
         if batch.slots:
             self._acknowledge()
         if batch.events:
-            self._record([event for _, event in batch.events])
-            self._measure(batch)
             rows = [row for row, _ in batch.events]
-            self.outbox.add(rows)
+            self._try(self._record, [event for _, event in batch.events])
+            self._try(self._measure, batch)
+            self._try(self.outbox.add, rows)
             for listener in self.listeners:
                 for row in rows:
-                    listener(row)
+                    self._try(listener, row)
         self._trim_tombs()
         self._offer_room()
+
+    @staticmethod
+    def _try(call: Callable[..., object], *given: object) -> None:
+        """What is durable must be told: a bug in one teller must not silence the others."""
+        try:
+            call(*given)
+        except Exception:
+            log.exception("engine.bug")
 
     def _acknowledge(self) -> None:
         """In order of receipt per connection, whatever was committed first."""
         for peer in list(self._acks):
-            slots = self._acks[peer]
+            slots = self._acks.get(peer)  # acknowledging one may close another, whose will is taken at once
             while slots and slots[0].ready:
                 peer.ack(slots.popleft().packet_id)
             if not slots:
-                del self._acks[peer]
+                self._acks.pop(peer, None)
 
     def _measure(self, batch: Batch) -> None:
         now = self.clock.now_ms()
@@ -579,11 +622,15 @@ class Engine:
         return self.roll.sessions.get(ident)
 
     async def close(self) -> None:
-        """After the transports have stopped: write all that is known, and wait for it."""
-        if self._looking is not None:
-            await self._looking
+        """After the transports have stopped: write all that is known, and wait for it, but not for ever."""
         self.drain()
-        self.flush(self.clock.now_ms())
-        self.collect()
-        await self.committer.close()
-        await self.outbox.close()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                while self._looking is not None:
+                    await self._looking
+                self.flush(self.clock.now_ms())
+                self.collect()
+                await self.committer.close()
+                await self.outbox.close()
+        except TimeoutError:
+            log.error("store.hangs", waited_s=CLOSE_S)  # noqa: TRY400 - what was let out is stored

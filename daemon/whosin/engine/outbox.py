@@ -31,6 +31,7 @@ class Sink:
         self.transport = transport
         self.cursor = cursor
         self.handed = cursor  # the last one handed over
+        self.reading = False  # it is being read back for, and takes nothing else meanwhile
         self._done: set[int] = set()
 
     @property
@@ -39,7 +40,11 @@ class Sink:
 
     def hand(self, row: EventRow, store_id: str, name: str) -> None:
         self.handed = row.seq
-        message = wire.event(row, store_id, name)
+        try:
+            message = wire.event(row, store_id, name)
+        except Exception:  # a bug of ours in one event must not keep back all that follow
+            log.exception("engine.bug", seq=row.seq)
+            message = None
         if message is None:
             self.done(row.seq)
         else:
@@ -90,17 +95,15 @@ class Outbox:
 
     def pump(self) -> None:
         """Hand over what each sink can take. Cheap when there is nothing."""
-        if self._reading is not None:
-            return
         for sink in self.sinks.values():
-            if sink.handed < self._last and sink.open:
+            if sink.handed < self._last and sink.open and not sink.reading:
                 if self._fresh and self._fresh[0].seq <= sink.handed + 1:
                     self._hand_fresh(sink)
-                else:
+                elif self._reading is None:
+                    sink.reading = True
                     self._reading = asyncio.get_running_loop().create_task(
                         self._read_back(sink), name="outbox"
                     )
-                    return
 
     def _hand_fresh(self, sink: Sink) -> None:
         first = self._fresh[0].seq
@@ -126,6 +129,7 @@ class Outbox:
             return
         finally:
             self._reading = None
+            sink.reading = False
         self.pump()
 
     @property

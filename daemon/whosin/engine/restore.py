@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import structlog
+
 from whosin.engine.rows import Rows
 from whosin.model import Company, Lock, Session, Status
 from whosin.ports import Loaded
 from whosin.rules.roll import Roll
+
+log = structlog.get_logger("whosin.store")
 
 
 def restore(roll: Roll, loaded: Loaded, rows: Rows, now_ms: int) -> None:
@@ -55,7 +59,10 @@ def _locks(
 ) -> dict[tuple[str, str], dict[int, Lock]]:
     locks: dict[tuple[str, str], dict[int, Lock]] = {}
     for row in loaded.locks:
-        session = by_key[row.session]
+        session = by_key.get(row.session)
+        if session is None:  # its row could not be stored
+            log.error("store.stray_lock", site=row.site, company=row.company, resource=row.resource)
+            continue
         lock = rows.to_lock(row, session.company, session)
         roll.locks.restore_lock(lock)
         locks.setdefault((row.site, row.company), {})[row.token] = lock

@@ -18,12 +18,18 @@ class Rows:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._back_ms = 0
+
+    def restoring(self, newest_wall_ms: int, now_ms: int) -> None:
+        """The newest moment that was stored. If that lies ahead, the wall clock was put back meanwhile: then
+        all that is taken up from the store lies so much earlier, and nothing lasts longer than it should."""
+        self._back_ms = max(0, self._clock.timeline_ms(newest_wall_ms) - now_ms)
 
     def wall(self, at_ms: int) -> int:
         return self._clock.wall_ms(at_ms) if at_ms else 0
 
     def line(self, wall_ms: int) -> int:
-        return self._clock.timeline_ms(wall_ms) if wall_ms else 0
+        return self._clock.timeline_ms(wall_ms) - self._back_ms if wall_ms else 0
 
     # --- out ------------------------------------------------------------------------------------------
 
