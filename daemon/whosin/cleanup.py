@@ -128,8 +128,11 @@ class Cleanup:
 
     def dry_run(self, now: int) -> Report:
         """What the next pass would do, company by company; nothing changes."""
-        with self._engine.roll.silence.rehearsal():
+        forget = self._engine.roll.silence.rehearse()
+        try:
             entries = [self._rehearse(company, now) for company in self._companies()]
+        finally:
+            forget()
         report: Report = {name: sum(entry[name] for entry in entries) for name in COUNTS}
         moment = wire.rfc3339(self._engine.clock.wall_ms(now))
         head = {

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import ceil
@@ -192,18 +191,18 @@ class Silence:
             ):
                 self._look(key, group, at_ms, quiet[key])
 
-    @contextmanager
-    def rehearsal(self) -> Iterator[None]:
-        """What is suspected meanwhile is forgotten again, and nobody told: for a dry run."""
+    def rehearse(self) -> Callable[[], None]:
+        """For a dry run: the result makes all that is suspected from now on forgotten, and nobody told."""
         holds, noted, suspected = dict(self.holds), dict(self.out.holds), dict(self._suspected)
         told = len(self.out.events)
-        try:
-            yield
-        finally:
+
+        def forget() -> None:
             self.holds, self._suspected = holds, suspected
             self.out.holds.clear()
             self.out.holds.update(noted)
             del self.out.events[told:]
+
+        return forget
 
     def recent(self, session: Session, at_ms: int) -> bool:
         """Did anybody of its groups fall within the window? Only then can there be something to suspect."""
