@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 PRUNE_EVERY_S = 60.0
 PRUNE_STEP = 500
 DAY_MS = 86_400_000
+STORE_CLOSE_S = 1.0
 SIGNED_IN_RATE = 1_000  # messages a second of one connection at the door
 UNLIMITED_RATE = 10_000_000  # on loopback without sign-in: programs of one's own
 
@@ -78,6 +79,8 @@ class App:
         self.settings = settings
         self._config_path = config_path
         self._logs = logs
+        self._started_with = settings
+        self._reload_wanted = False
         self._stop = asyncio.Event()
         self.clock = SystemClock()
         self.counts = Counts()
@@ -153,6 +156,8 @@ class App:
             asyncio.create_task(self._tick_for_ever(), name="ticker"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
         ]
+        if self._reload_wanted:
+            self._reload_on_signal()
 
     def _transports(self) -> list[Transport]:
         mqtt, name = self.settings.mqtt, self.settings.daemon.name
@@ -248,10 +253,15 @@ class App:
         self.engine.stopping = True
         if self._tasks:
             self._note("daemon.stopped", self.clock.now_ms(), {})
-        await asyncio.gather(*(one.stop() for one in (self._http, self._door, self._link) if one is not None))
+        stops = (one.stop() for one in (self._http, self._door, self._link) if one is not None)
+        for result in await asyncio.gather(*stops, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("engine.bug", exc_info=result)
         if self.engine.transports:
             await self.engine.close()
-        await self.store.close()
+        with contextlib.suppress(TimeoutError):  # what is committed is safe; a hanging disk keeps nobody here
+            async with asyncio.timeout(STORE_CLOSE_S):
+                await self.store.close()
 
     def _on_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -279,7 +289,8 @@ class App:
         while True:
             self._logs.flush()
             self._bad_input.flush()
-            before = self.clock.wall_ms(self.clock.now_ms()) - self.settings.store.history_days * DAY_MS
+            # By the timeline: a wall clock that jumps ahead for a while must not cost the history.
+            before = self.clock.now_ms() - self.settings.store.history_days * DAY_MS
             with contextlib.suppress(StoreError):
                 while await self.store.prune(before, PRUNE_STEP) >= PRUNE_STEP:  # noqa: ASYNC110 - others commit
                     await asyncio.sleep(0.05)
@@ -288,6 +299,9 @@ class App:
     # --- reload ---------------------------------------------------------------------------------------
 
     def _reload_on_signal(self) -> None:
+        if not self._tasks:  # nothing is loaded yet to which the change could be added
+            self._reload_wanted = True
+            return
         task = asyncio.get_running_loop().create_task(self._reload_quietly(), name="reload")
         self._tasks.append(task)
         task.add_done_callback(self._tasks.remove)
@@ -306,7 +320,13 @@ class App:
             new = settings_room.load(self._config_path, os.environ)
         except SettingsError as error:
             raise Refused("settings", "; ".join(error.problems)) from None
-        live, restart = settings_room.changed(self.settings, new)
+        if self._http is not None:
+            try:
+                self._http.reload_certificate()
+            except OSError as error:
+                raise Refused("settings", f"http.tls_cert cannot be used: {_in_words(error)}") from None
+        live, _ = settings_room.changed(self.settings, new)
+        _, restart = settings_room.changed(self._started_with, new)  # named until it has been done
         self.settings = new
         self.engine.roll.set_policy(new.policy())
         self.engine.pace = _pace(new)
@@ -315,8 +335,6 @@ class App:
             self.cleanup.set_every(_ms(new.cleanup.every_s))
         self._journal.types = self._metrics.types = list(new.client_types)
         self._logs.set_level(new.log.level)
-        if self._http is not None:
-            self._http.reload_certificate()
         data = {"changed": live, "needs_restart": restart}
         self._note("settings.reloaded", self.clock.now_ms(), data, actor)
         await self.engine.durable()
@@ -330,8 +348,10 @@ class App:
     def _admin_token(self) -> None:
         """The administrator's token on first start, in a file that only the owner can read."""
         path = self.settings.daemon.data_dir / "admin-token"
-        if path.exists() and self.desk.authenticate(path.read_text(encoding="ascii").strip()) is not None:
-            return
+        if path.exists():
+            known = path.read_text(encoding="ascii", errors="replace").strip()
+            if self.desk.authenticate(known) is not None:
+                return
         secret = self.desk.put_token("admin", "administrator", None)
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
@@ -363,7 +383,7 @@ class _Gauges:
         return self._app.engine.depth
 
     def store_ok(self) -> bool:
-        return self._app.engine.committer.problem is None
+        return self._app.engine.committer.trouble is None
 
     def broker_connected(self) -> bool | None:
         if "link" not in self._app.engine.transports:

@@ -6,19 +6,24 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from tests.engine.bench import BOSS, TYPES, Bench, HandClock, Line, Said
+from whosin import settings as settings_room
+from whosin.app import App
 from whosin.engine import committer as committer_room
 from whosin.engine import desk as desk_room
 from whosin.engine import engine as engine_room
-from whosin.errors import StoreError
+from whosin.errors import Refused, StoreError
 from whosin.model import MassSilence, Policy
 from whosin.operations import SessionQuery
 from whosin.ports import Changes, EventRow, SessionRow
 from whosin.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from whosin.observe.logs import Logs
 
 HOUR_MS = 3_600_000
 FULL = StoreError("full", "no space left")
@@ -461,3 +466,106 @@ async def test_the_last_report_is_shown_while_a_pass_waits(bench: Bench) -> None
     assert shown["running"] is not None
     assert shown["last"] is not None
     assert shown["last"]["state"] == "finished"
+
+
+# --- the wiring --------------------------------------------------------------------------------------------
+
+
+class Quiet:
+    """Logs that nobody reads."""
+
+    def flood(self, *_: Any) -> int:
+        return 0
+
+    def flush(self) -> None: ...
+
+    def set_level(self, _level: str) -> None: ...
+
+
+def _app(folder: Path, more: str = "") -> App:
+    file = folder / "whosin.toml"
+    file.write_text(
+        f'[daemon]\ndata_dir = "{folder}"\n[mqtt]\nlisten = "127.0.0.1:0"\n[http]\nlisten = "off"\n{more}'
+    )
+    return App(settings_room.load(file, {}), file, cast("Logs", Quiet()))
+
+
+async def _events(app: App) -> list[str]:
+    return [row.type for row in await app.store.events_after(0, 10_000)]
+
+
+async def test_a_signal_to_reload_while_starting_overwrites_no_history(tmp_path: Path) -> None:
+    app = _app(tmp_path)
+    await app._start()
+    await app.engine.durable()
+    first = (await _events(app))[0]
+    await app._close()
+    again = _app(tmp_path)
+    again._reload_on_signal()
+    await asyncio.gather(again._start())
+    for _ in range(200):
+        if "settings.reloaded" in await _events(again):
+            break
+        await asyncio.sleep(0.01)
+    told = await _events(again)
+    await again._close()
+    assert (told[0], told.count("settings.reloaded")) == (first, 1)
+
+
+async def test_what_needs_a_restart_is_named_until_it_is_done(tmp_path: Path) -> None:
+    app = _app(tmp_path)
+    await app._start()
+    _app(tmp_path, '[limits]\nsessions = 7\n[store]\nurl = "sqlite:///other.db"\n')
+    first = await app.reload("boss")
+    again = await app.reload("boss")
+    await app._close()
+    assert (first["changed"], first["needs_restart"]) == (["limits.sessions"], ["store.url"])
+    assert (again["changed"], again["needs_restart"]) == ([], ["store.url"])
+
+
+async def test_a_certificate_that_cannot_be_read_refuses_the_whole_reload(tmp_path: Path) -> None:
+    class Broken:
+        def reload_certificate(self) -> None:
+            raise FileNotFoundError(2, "No such file or directory", "cert.pem")
+
+        async def stop(self) -> None: ...
+
+    app = _app(tmp_path)
+    await app._start()
+    app._http = cast("Any", Broken())
+    _app(tmp_path, "[limits]\nsessions = 7\n")
+    with pytest.raises(Refused, match=r"cert\.pem"):
+        await app.reload("boss")
+    assert app.engine.roll.policy.limits.sessions != 7
+    await app._close()
+
+
+async def test_a_token_file_that_holds_rubbish_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "admin-token").write_bytes(b"\xff\xfe")
+    app = _app(tmp_path)
+    await app._start()
+    secret = (tmp_path / "admin-token").read_text().strip()
+    assert app.desk.authenticate(secret) is not None
+    await app._close()
+
+
+async def test_a_wall_clock_that_jumps_ahead_does_not_cost_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = _app(tmp_path)
+    pruned: list[int] = []
+
+    done = asyncio.Event()
+
+    async def prune(before: int, _limit: int) -> int:
+        pruned.append(before)
+        done.set()
+        return 0
+
+    monkeypatch.setattr(app.store, "prune", prune)
+    app.clock._step_ms = 100 * 365 * 24 * HOUR_MS
+    app._tasks = [asyncio.create_task(app._keep_house())]
+    await done.wait()
+    app._tasks[0].cancel()
+    await app.store.close()
+    assert pruned[0] < app.clock.now_ms()
