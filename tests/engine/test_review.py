@@ -455,6 +455,26 @@ async def test_while_the_store_fails_a_session_that_is_over_is_not_shown_as_acti
     await recovered(bench)
 
 
+async def test_a_read_shows_nothing_that_was_decided_while_it_waited_and_is_not_durable(bench: Bench) -> None:
+    await bench.login("a")
+    gates = [asyncio.Event() for _ in range(3)]
+    moody(bench).hangs = gates[0]
+    bench.engine.flush(bench.clock.now)
+    read = asyncio.create_task(bench.desk.sessions(SessionQuery(), BOSS))
+    await asyncio.sleep(0.02)  # real time: it waits for the next commit, behind the one on its way
+    moody(bench).hangs = gates[1]
+    gates[0].set()
+    await asyncio.sleep(0.05)  # real time: that has begun
+    moody(bench).hangs = gates[2]
+    await bench.say("a", "logout", wait=False)
+    bench.engine.drain()
+    gates[1].set()
+    await asyncio.wait([read], timeout=0.2)
+    assert not read.done()
+    gates[2].set()
+    assert (await read).items == []
+
+
 async def test_the_last_report_is_shown_while_a_pass_waits(bench: Bench) -> None:
     await bench.login("a")
     await bench.desk.run_cleanup(BOSS)

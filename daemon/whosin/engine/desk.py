@@ -69,7 +69,9 @@ class Desk(Access):
 
     async def sessions(self, query: SessionQuery, caller: Caller) -> Page:
         await self._settled()
-        return await list_sessions(self.engine, self.views, _limited(query, caller))
+        page = await list_sessions(self.engine, self.views, _limited(query, caller))
+        await self._settled()  # also what was decided while we waited
+        return page
 
     async def session(self, ident: str, caller: Caller) -> Json | None:
         await self._settled()
@@ -89,6 +91,7 @@ class Desk(Access):
             company = self.engine.roll.companies.get((row.site, row.company))
             held = book_of(company).held.everything() if company is not None and company.locks else ()
             item = self.views.ended(row, [lock for lock in held if lock.session.id == ident])
+        await self._settled()
         return item if caller.site in (None, item["site"]) else None
 
     async def locks(
@@ -110,6 +113,7 @@ class Desk(Access):
             book = book_of(one)
             held = book.held.everything() if resource is None else book.held.overlapping(resource)
             found += [self.views.lock(lock) for lock in held]
+        await self._settled()
         return found
 
     async def companies(self, caller: Caller) -> list[Json]:
