@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.bench import BOSS, T0, Bench
+from whosin.model import Account, Role
 from whosin.operations import Caller, SessionQuery
 
 
@@ -179,3 +180,30 @@ async def test_a_caller_of_one_site_is_told_of_that_site_alone(bench: Bench) -> 
     assert ({one["site"] for one in last["companies"]}, last["removed"]) == ({"s1"}, 2)
     assert [one["id"] for one in (await bench.desk.sessions(SessionQuery(site="s2"), keeper)).items] == []
     assert await bench.desk.session("a-s2", keeper) is None
+
+
+async def test_an_account_of_one_user_moves_nobody_elses_session(bench: Bench) -> None:
+    bert = Account("bert-pc", Role.CLIENT, "s1", "bert")
+    await bench.login("a", "anna")
+    await bench.say("a", "lock", {"resource": "vat-return"})
+    bench.wire.log.clear()
+    for verb, payload in (
+        ("heartbeat", None),
+        ("heartbeat", {"activity": "mine"}),
+        ("lock", {"resource": "payroll"}),
+        ("unlock", {"resource": "vat-return"}),
+        ("lost", {}),
+        ("logout", {}),
+    ):
+        await bench.say("a", verb, payload, account=bert)
+    await bench.say("@batch", "heartbeat", {"sessions": ["a"]}, account=bert)
+    item = await bench.desk.session("a", BOSS)
+    assert item is not None
+    assert (item["status"], item["lost"], item["activity"]) == ("active", False, None)
+    assert [lock["resource"] for lock in item["locks"]] == ["vat-return"]
+    assert bench.counts.rejected == {"forbidden": 7}
+    assert bench.answers() == []
+    await bench.go(300)
+    assert bench.status("a") == "disconnected"
+    await bench.say("a", "login", {"user": "anna", "client": "desktop"}, account=bert)
+    assert bench.answers("login")[-1]["code"] == "forbidden"

@@ -322,6 +322,7 @@ class Engine:
 
     def _take(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
         sessions, beat, parked = self.roll.sessions, self.roll.beat, self._parked_of
+        one_user = peer.account is not None and peer.account.user is not None  # each message is then judged
         beats = 0
         for message in messages:
             topic = message.topic
@@ -331,6 +332,7 @@ class Engine:
                 if (
                     session is not None
                     and session.company.prefix == topic[:cut]
+                    and not one_user
                     and (not parked or session.id not in parked)
                 ):
                     beats += 1
@@ -395,10 +397,11 @@ class Engine:
         """Every id of a gateway's batch is one heartbeat."""
         sessions, beat = self.roll.sessions, self.roll.beat
         prefix = f"{wire.UP}{heard.site}/{heard.company}/".encode()
+        one_user = peer.account is not None and peer.account.user is not None
         self.counts.heartbeats += len(batch.sessions)
         for ident in batch.sessions:
             session = sessions.get(ident)
-            if session is not None and session.company.prefix == prefix:
+            if session is not None and not one_user and session.company.prefix == prefix:
                 beat(session, at_ms, source)
                 continue
             one = wire.Heard(heard.site, heard.company, ident, "heartbeat", BARE_HEARTBEAT)
@@ -412,6 +415,7 @@ class Engine:
         heard = item.heard
         sender = Sender(item.source, heard.site, heard.company, heard.session, item.peer.account)
         assert not isinstance(heard.message, Gathered)
+        self._count_foreign(item.peer, heard.session)
         if isinstance(heard.message, LockRequest) and not paths.valid(heard.message.resource):
             bump(self.counts.rejected, "schema")  # and refused with a code, so that the client learns of it
         if self._behind and not isinstance(heard.message, Heartbeat):  # it may be about others' locks
@@ -421,6 +425,12 @@ class Engine:
             self.roll.receive(sender, heard.message, item.at_ms)
         except Exception:  # a bug of ours must not cost the others their messages
             log.exception("engine.bug", verb=heard.verb)
+
+    def _count_foreign(self, peer: Peer, ident: str) -> None:
+        """An account of one user speaks for somebody else's session: the rules will not hear it."""
+        session = self.roll.sessions.get(ident)
+        if session is not None and not self.roll.speaks_for(peer.account, session):
+            self.rejected("forbidden", ident.encode())
 
     # --- ids that are not on the roll: are they of sessions that are over? --------------------------------
 

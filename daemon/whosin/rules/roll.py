@@ -193,6 +193,8 @@ class Roll:
             else:
                 self._answer_once(sender, "unknown", {}, at_ms)
             return
+        if not isinstance(message, Login) and not self.speaks_for(sender.account, session):
+            return
         self._settle(session, at_ms)
         if session.id not in self.sessions:  # replaced at its deadline
             self._from_nobody(sender, message, at_ms)
@@ -270,6 +272,11 @@ class Roll:
         )  # fmt: skip
         self._accept(session)
         return session
+
+    @staticmethod
+    def speaks_for(account: Account | None, session: Session) -> bool:
+        """An account of one user may not beat, lock or leave for somebody else's session."""
+        return account is None or account.user is None or account.user == session.user
 
     @staticmethod
     def _forbidden(sender: Sender, message: Login) -> tuple[str, str] | None:
