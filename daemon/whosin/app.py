@@ -21,7 +21,7 @@ from whosin import __version__, wire
 from whosin import settings as settings_room
 from whosin.cleanup import Cleanup
 from whosin.clock import SystemClock
-from whosin.engine.desk import Desk
+from whosin.desk import Desk
 from whosin.engine.engine import Engine, Pace
 from whosin.errors import Refused, SettingsError, StoreError, StoreRefused
 from whosin.model import Event

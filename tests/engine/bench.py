@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from whosin.cleanup import Cleanup
-from whosin.engine.desk import Desk
+from whosin.desk import Desk
 from whosin.engine.engine import Engine, Pace
 from whosin.model import Account, ClientType, Event, MassSilence, Policy
 from whosin.observe.counts import Counts

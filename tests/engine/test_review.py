@@ -13,8 +13,8 @@ import pytest
 from tests.engine.bench import BOSS, TYPES, Bench, HandClock, Line, Said
 from whosin import settings as settings_room
 from whosin.app import App
+from whosin.desk import desk as desk_room
 from whosin.engine import committer as committer_room
-from whosin.engine import desk as desk_room
 from whosin.engine import engine as engine_room
 from whosin.errors import Refused, StoreError
 from whosin.model import MassSilence, Policy

@@ -24,7 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "observe.counts": set(),
     "engine": {"errors", "model", "messages", "rules", "ports", "wire", "operations", "observe.counts"},
     "cleanup": {"errors", "model", "ports", "wire", "engine"},
-    "engine.desk": {"errors", "model", "rules", "ports", "wire", "operations", "engine", "cleanup"},
+    "desk": {"errors", "model", "rules", "ports", "wire", "operations", "engine", "cleanup"},
     "clock": set(),
     "mqtt": set(),
     "mqtt.codec": {"errors"},
@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "client": {"errors"},
     "simulate": {"client"},
     "app": {
-        "whosin", "errors", "model", "ports", "wire", "observe.counts", "engine", "cleanup", "engine.desk",
+        "whosin", "errors", "model", "ports", "wire", "observe.counts", "engine", "cleanup", "desk",
         "clock", "mqtt.door", "mqtt.link", "store", "observe", "settings", "web",
     },
     "apiclient": {"errors"},

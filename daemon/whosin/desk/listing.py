@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from whosin.desk.views import Json, Views
 from whosin.engine.engine import Engine
-from whosin.engine.views import Json, Views
 from whosin.errors import Refused
 from whosin.model import Session, Status
 from whosin.operations import Page, SessionQuery

@@ -16,10 +16,10 @@ import msgspec
 
 from whosin import wire
 from whosin.cleanup import COUNTS, Cleanup
-from whosin.engine.access import Access
+from whosin.desk.access import Access
+from whosin.desk.listing import list_sessions
+from whosin.desk.views import Views
 from whosin.engine.engine import Engine
-from whosin.engine.listing import list_sessions
-from whosin.engine.views import Views
 from whosin.errors import Refused, StoreError
 from whosin.model import Lock, Session, Status
 from whosin.operations import Caller, Json, Page, SessionQuery
