@@ -448,7 +448,10 @@ class Oracle:
             want.until = at + wait, self.next_number()
             self.answers.append((s.id, "lock", ask.resource, False, True, None, None))
             return
-        self.refuse(want, at)
+        if len([want for want in self.wants if want.session is s]) > self.policy.limits.locks_per_session:
+            self.wants.remove(want)  # there is no room to remember it
+        else:
+            self.refuse(want, at)
 
     def refuse(self, want: OWant, at: int) -> None:
         """Remember it."""

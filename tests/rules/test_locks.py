@@ -274,6 +274,27 @@ def test_one_who_holds_what_the_waiter_waits_for_may_still_go_deeper(d):
     assert not d.lock(3, "cleo", "a/3")["granted"]
 
 
+def test_one_behind_a_blocked_waiter_is_served_if_that_waiter_waits_for_it(d):
+    d.lock(0, "anna", "a/x")
+    d.lock(0, "cleo", "a/z")
+    d.lock(1, "anna", "a/z", wait_s=60)
+    d.lock(2, "ben", "a", wait_s=60)
+    d.lock(3, "dora", "a/z", wait_s=60)
+    d.unlock(4, "cleo", "a/z")
+    assert held(d) == {("anna", "a/x"), ("anna", "a/z")}
+    d.unlock(5, "anna", "a/z")
+    assert waiting(d) == ["ben a", "dora a/z"], "dora does not pass ben"
+
+
+def test_one_who_asked_after_the_blocked_waiter_is_served_too_if_that_waiter_waits_for_it(d):
+    d.lock(0, "anna", "a/x")
+    d.lock(0, "cleo", "a/z")
+    d.lock(1, "ben", "a", wait_s=60)
+    assert d.lock(2, "anna", "a/z", wait_s=60)["waiting"]
+    d.unlock(3, "cleo", "a/z")
+    assert held(d) == {("anna", "a/x"), ("anna", "a/z")}
+
+
 @pytest.mark.parametrize("leaves", ["unlock", "logout", "remove", "falls", "time"])
 def test_a_waiter_that_leaves_lets_those_behind_it_through(d, leaves):
     d.lock(0, "anna", "a/x", shared=True)
@@ -511,6 +532,7 @@ def test_one_forced_out_while_recently_alive_holds_its_locks_on_until_the_delay_
     d.sweep(free_at)
     assert d.happened("lock.released")[0].at == free_at
     assert d.happened("lock.granted", "ben")[0].at == free_at
+    assert d.happened("session.removed")[0].data["released"] == (["a"] if removed_at == free_at else [])
 
 
 def test_a_held_on_lock_still_refuses_and_names_its_removed_holder(d):
@@ -591,6 +613,17 @@ def test_a_shared_lock_in_place_of_one_left_behind_lets_readers_through(d):
     assert d.lock(4, "anna2", "menu", shared=True)["granted"]
     assert held(d) == {("ben", "menu"), ("anna2", "menu")}
     assert waiting(d) == []
+
+
+def test_what_was_in_the_way_of_its_own_user_elsewhere_is_free_once_it_is_taken_up_again(d):
+    d.lock(0, "anna", "a/c", shared=True)
+    d.login(0, "cleo2", user="cleo")
+    d.lock(0, "cleo", "*", shared=True, sticky=True)
+    d.logout(1, "cleo")
+    d.lock(2, "cleo2", "a/b", wait_s=60)
+    d.lock(3, "cleo2", "*", wait_s=60)
+    d.unlock(4, "anna", "a/c")
+    assert held(d) == {("cleo2", "*"), ("cleo2", "a/b")}
 
 
 def test_an_administrator_frees_it_and_the_next_in_the_queue_gets_it(d):

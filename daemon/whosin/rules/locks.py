@@ -308,11 +308,12 @@ class Locks:
     def _serve(self, book: Book, resources: Iterable[str], at_ms: int) -> None:
         """Something went away here: grant what has become free, in order of asking."""
         where = list(dict.fromkeys(resources))
-        while where and self._serve_once(book, where, at_ms):
-            pass
+        while where and (also := self._serve_once(book, where, at_ms)) is not None:
+            where = list(dict.fromkeys((*where, also)))
 
-    def _serve_once(self, book: Book, resources: list[str], at_ms: int) -> bool:
-        """One walk along the queue, as far as anybody can be granted. True if it has to be walked again.
+    def _serve_once(self, book: Book, resources: list[str], at_ms: int) -> str | None:
+        """One walk along the queue, as far as anybody can be granted. A resource where something else went
+        away by that, if so: then it has to be walked again.
 
         An exclusive lock or waiter that covers all of `resources` ends the walk: nobody behind it gets
         through but its own session, and those whose locks it waits for itself.
@@ -320,31 +321,28 @@ class Locks:
         lock = _barrier(book, resources)
         queue = self._queue(book, resources) if lock is None else iter(_behind(lock, resources))
         for want in queue:
-            if not want.waiting or not self._known(want):
+            if not self._known(want):
                 continue
-            granted = free_for(book, want.session, want.resource, want.shared, want.order)
-            if granted and self._grant(book, want.session, _ask_again(want), max(at_ms, want.asked_ms)):
-                return True
+            granted, adopted = self._serve_one(book, want, at_ms)
+            if adopted:
+                return want.resource
             if (
                 lock is None
                 and not want.shared
                 and all(paths.covers(want.resource, path) for path in resources)
             ):
                 passing = [want.session] if granted else [want.session, *book.torn]
-                return self._serve_these(
-                    book, _wants_of(dict.fromkeys(passing), resources, want.order), at_ms
-                )
-        return False
+                for other in _wants_of(dict.fromkeys(passing), resources, want.order):
+                    if self._serve_one(book, other, at_ms)[1]:
+                        return other.resource
+                return None
+        return None
 
-    def _serve_these(self, book: Book, wants: list[Want], at_ms: int) -> bool:
-        for want in wants:
-            if (
-                self._known(want)
-                and free_for(book, want.session, want.resource, want.shared, want.order)
-                and self._grant(book, want.session, _ask_again(want), max(at_ms, want.asked_ms))
-            ):
-                return True
-        return False
+    def _serve_one(self, book: Book, want: Want, at_ms: int) -> tuple[bool, bool]:
+        """Was it granted, and did a lock left behind go for it?"""
+        if not free_for(book, want.session, want.resource, want.shared, want.order):
+            return False, False
+        return True, self._grant(book, want.session, _ask_again(want), max(at_ms, want.asked_ms))
 
     @staticmethod
     def _queue(book: Book, resources: list[str]) -> Iterator[Want]:
