@@ -8,12 +8,12 @@ mass silence are rules of their own, told from here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Message, Unlock
-from whosin.model import Account, Answer, Company, Ended, Event, Lock, Policy, Session, Status
-from whosin.rules import paths
+from whosin.model import Company, Ended, Lock, Policy, Session, Status
+from whosin.rules import admission, paths
+from whosin.rules.admission import Person, Refusal, Sender, person
 from whosin.rules.clearing import Clearing
 from whosin.rules.deadlines import Deadlines
 from whosin.rules.limiter import Limiter
@@ -25,19 +25,6 @@ from whosin.rules.states import Trigger, after
 
 ANSWER_EVERY_MS = 10_000
 NAMED_LOCKS = 100  # at most so many resources are named in one event
-
-Person = tuple[Company, str, str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Where a message claims to come from, and through which source it came."""
-
-    source: str
-    site: str
-    company: str
-    session: str
-    account: Account | None = None
 
 
 class Watch:
@@ -187,9 +174,7 @@ class Roll:
         company = session.company
         if company.site != sender.site or company.name != sender.company:
             if isinstance(message, Login):
-                self._refuse(
-                    sender, message, at_ms, "conflict", "this session id is in use in another company"
-                )
+                self._refuse(sender, message, at_ms, ("conflict", "this id is in use in another company"))
             else:
                 self._answer_once(sender, "unknown", {}, at_ms)
             return
@@ -222,9 +207,7 @@ class Roll:
                 }
                 self._answer_once(sender, "ended", payload, at_ms)
             elif isinstance(message, Login):
-                self._refuse(
-                    sender, message, at_ms, "conflict", "this session id was used in another company"
-                )
+                self._refuse(sender, message, at_ms, ("conflict", "this id was used in another company"))
             else:
                 self._answer_once(sender, "unknown", {}, at_ms)
         elif isinstance(message, Login):
@@ -242,18 +225,18 @@ class Roll:
 
     def _answer_once(self, sender: Sender, kind: str, payload: dict[str, Any], at_ms: int) -> None:
         if self.limiter.allows((sender.session, kind), at_ms):
-            self.out.answers.append(
-                Answer(sender.source, sender.site, sender.company, sender.session, kind, payload)
-            )
+            self.out.answers.append(sender.answer(kind, payload))
 
     # --- logging in -----------------------------------------------------------------------------------
 
     def _login(self, sender: Sender, message: Login, at_ms: int) -> Session | None:
-        refusal = self._forbidden(sender, message) or self._over_limit(sender)
-        if refusal is not None:
-            self._refuse(sender, message, at_ms, *refusal)
-            return None
         company = self.companies.get((sender.site, sender.company))
+        refusal = admission.forbidden(sender, message) or admission.over_limit(
+            self.policy.limits, len(self.sessions), len(self.companies), new_company=company is None
+        )
+        if refusal is not None:
+            self._refuse(sender, message, at_ms, refusal)
+            return None
         if company is None:
             company = self.companies[sender.site, sender.company] = Company(sender.site, sender.company)
             self.out.companies[company] = None
@@ -273,41 +256,14 @@ class Roll:
         self._accept(session)
         return session
 
-    @staticmethod
-    def speaks_for(account: Account | None, session: Session) -> bool:
-        """An account of one user may not beat, lock or leave for somebody else's session."""
-        return account is None or account.user is None or account.user == session.user
-
-    @staticmethod
-    def _forbidden(sender: Sender, message: Login) -> tuple[str, str] | None:
-        account = sender.account
-        if account is None:
-            return None
-        if account.site != sender.site:
-            return "forbidden", f"the account {account.name} is of another site"
-        if account.user is not None and account.user != message.user:
-            return "forbidden", f"the account {account.name} is of another user"
-        return None
-
-    def _over_limit(self, sender: Sender) -> tuple[str, str] | None:
-        limits = self.policy.limits
-        if len(self.sessions) >= limits.sessions:
-            return "limit", f"the daemon tracks {limits.sessions} sessions at most (limits.sessions)"
-        if (sender.site, sender.company) not in self.companies and len(self.companies) >= limits.companies:
-            return "limit", f"the daemon knows {limits.companies} companies at most (limits.companies)"
-        return None
+    speaks_for = staticmethod(admission.speaks_for)
 
     def _login_again(self, session: Session, sender: Sender, message: Login, at_ms: int) -> None:
-        same = (session.user, session.client, session.machine) == (
-            message.user,
-            message.client,
-            message.machine,
-        )
-        if not same:
-            self._refuse(sender, message, at_ms, "conflict", "this session id belongs to another login")
+        if not admission.same_identity(session, message):
+            self._refuse(sender, message, at_ms, ("conflict", "this session id belongs to another login"))
             return
-        if refusal := self._forbidden(sender, message):
-            self._refuse(sender, message, at_ms, *refusal)
+        if refusal := admission.forbidden(sender, message):
+            self._refuse(sender, message, at_ms, refusal)
             return
         session.address = message.address or session.address
         session.app = message.app or session.app
@@ -316,47 +272,20 @@ class Roll:
         self._accept(session)
 
     def _accept(self, session: Session) -> None:
-        kind = self.policy.client_type(session.client)
-        payload = {
-            "accepted": True,
-            "status": session.status.value,
-            "heartbeat_every_s": _seconds(kind.heartbeat_every_ms),
-            "timeout_s": _seconds(kind.timeout_ms),
-        }
-        self.out.answer(session, "login", payload)
-
-    def _refuse(self, sender: Sender, message: Login | Message, at_ms: int, code: str, why: str) -> None:
-        payload = {"accepted": False, "code": code, "message": why}
-        self.out.answers.append(
-            Answer(sender.source, sender.site, sender.company, sender.session, "login", payload)
+        self.out.answer(
+            session, "login", admission.accepted(session, self.policy.client_type(session.client))
         )
-        user = getattr(message, "user", None)
-        data = {
-            "code": code,
-            "client": getattr(message, "client", None),
-            "machine": getattr(message, "machine", None),
-        }
+
+    def _refuse(self, sender: Sender, message: Login, at_ms: int, refusal: Refusal) -> None:
+        code, why = refusal
+        self.out.answers.append(sender.answer("login", {"accepted": False, "code": code, "message": why}))
         if self.limiter.allows((sender.session, code), at_ms):
-            self.out.events.append(
-                Event(
-                    "session.refused",
-                    at_ms,
-                    sender.site,
-                    sender.company,
-                    sender.session,
-                    user,
-                    data,
-                    None,
-                    why,
-                )
-            )
+            self.out.events.append(admission.refused(sender, message, at_ms, refusal))
 
     def _replace_older(self, newer: Session, at_ms: int) -> None:
         """Same person again (rule 4): a disconnected older one goes at once, a lost one at its deadline."""
-        person = _person(newer)
-        if person is None:
-            return
-        for older in list(self._persons.get(person, ())):
+        who = person(newer)
+        for older in list(self._persons.get(who, ())) if who else ():
             self._settle(older, at_ms)
             if older.status is Status.DISCONNECTED:
                 self.remove(
@@ -372,11 +301,8 @@ class Roll:
         """A session whose proven deadline has come is disconnected before anything else happens to it."""
         if session.status is not Status.ACTIVE:
             return
-        sight = self.watches[session.source].sight
-        if sight.blind:
-            return
         due_ms = self.deadline(session)
-        if due_ms <= at_ms and due_ms <= sight.proof_ms:
+        if due_ms <= at_ms and due_ms <= self.watches[session.source].sight.proof_ms:
             session.filed_ms = 0
             self._disconnect(session, due_ms)
 
@@ -535,10 +461,10 @@ class Roll:
         company = session.company
         del self.sessions[session.id]
         del company.sessions[session.key]
-        if (person := _person(session)) and (same := self._persons.get(person)):
+        if (who := person(session)) and (same := self._persons.get(who)):
             same.remove(session)
             if not same:
-                del self._persons[person]
+                del self._persons[who]
         self.tombs[session.id] = Ended(
             session.id, company.site, company.name, following, at_ms, actor, reason
         )
@@ -549,8 +475,8 @@ class Roll:
         """Put a live session on the roll (a new login, or one restored)."""
         self.sessions[session.id] = session
         session.company.sessions[session.key] = session
-        if person := _person(session):
-            self._persons.setdefault(person, []).append(session)
+        if who := person(session):
+            self._persons.setdefault(who, []).append(session)
         label = session.status, self.label(session.client)
         self.tally[label] = self.tally.get(label, 0) + 1
         if session.status is Status.ACTIVE:
@@ -575,17 +501,6 @@ class Roll:
 
     def _file(self, session: Session) -> None:
         self.watches[session.source].deadlines.file(session, self.deadline(session))
-
-
-def _person(session: Session) -> Person | None:
-    if session.machine is None or session.os_session is None:
-        return None
-    return session.company, session.user, session.machine, session.os_session, session.client
-
-
-def _seconds(ms: int) -> float:
-    """Whole seconds stay whole."""
-    return ms // 1000 if ms % 1000 == 0 else ms / 1000
 
 
 def _named(locks: Iterable[Lock]) -> list[str]:

@@ -57,12 +57,13 @@ class Sight:
         now = 0 if self.blind_since_ms is None else max(0, at_ms - self.blind_since_ms)
         return self._blind_ms + now
 
-    def proof(self, at_ms: int) -> bool:
-        """All that was sent before `at_ms` has arrived. True if this ends a doubt (see `doubt`)."""
+    def proof(self, at_ms: int, now_ms: int | None = None) -> bool:
+        """All that was sent before `at_ms` has arrived, as is known at `now_ms`, or then. True if this ends a
+        doubt (see `doubt`): only now do we receive again, whatever moment the proof is of."""
         if self.blind_since_ms is not None:
             if not self._doubted:
                 return False
-            self.regain(at_ms)
+            self.regain(at_ms if now_ms is None else max(at_ms, now_ms))
             return True
         self.proof_ms = max(self.proof_ms, at_ms)
         return False
