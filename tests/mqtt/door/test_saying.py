@@ -205,6 +205,29 @@ async def test_above_the_rate_reading_pauses_and_nothing_is_dropped():
     assert house.door.counts["paused_for_rate"] == 1
 
 
+async def test_a_time_in_which_we_stood_still_is_no_debt_of_the_peer():
+    """What it sent meanwhile is read before the door has looked at its clock again."""
+    house = House(client_rate=10, client_burst=20)
+    client = house.client()
+    house.advance(5_000)
+    house.clock.ms += 60_000  # stopped and continued
+    client.send(*[up()] * 15)
+    house.advance(200)
+    client.send(up())
+    assert client.transport.reading
+
+
+async def test_a_debt_is_paid_as_quickly_after_a_time_in_which_we_stood_still():
+    house = House(client_rate=10, client_burst=20)
+    client = house.client()
+    house.advance(5_000)
+    house.clock.ms += 60_000
+    client.send(*[up()] * 30)
+    assert not client.transport.reading
+    house.advance(1_400)
+    assert client.transport.reading
+
+
 async def test_every_packet_counts_against_the_rate_but_expected_acknowledgements():
     house = House(client_rate=10, client_burst=20)
     client = house.client()

@@ -356,7 +356,7 @@ class Connection(asyncio.Protocol):
         acknowledgements are owed to a client that knows no Receive Maximum (3.1.1)."""
         if len(self._acks) >= self.door.limits.receive_maximum:
             self.pause(ACKS)
-        passed_ms = self.heard_ms - self._counted_ms
+        passed_ms = max(0, self.heard_ms - self._counted_ms)  # the door may find that it had stood still
         self._counted_ms = self.heard_ms
         self._tokens = min(self._burst, self._tokens + passed_ms * self._rate / 1000) - messages
         if self._tokens < 0 and not self._paused & RATE:

@@ -233,13 +233,22 @@ class Door:
     # --- time
 
     def awake_ms(self, now_ms: int | None = None) -> int:
-        """The clock without the times that we did not run; what peers' patience is measured in."""
-        return (self.clock.now_ms() if now_ms is None else now_ms) - self._stalled_ms
+        """The clock without the times that we did not run; what peers' patience is measured in.
+
+        After such a time sockets may be read before the next tick: that time is not counted then either.
+        """
+        if now_ms is None:
+            now_ms = self.clock.now_ms()
+        late_ms = self._late_ms(now_ms)
+        return now_ms - self._stalled_ms - (late_ms if late_ms > STALL_MS else 0)
+
+    def _late_ms(self, now_ms: int) -> int:
+        return now_ms - self._ticked_ms - round(TICK_S * 1000)
 
     def tick(self) -> None:
         """Look at the clock: keep-alives, time-outs, wills, expiries. Called every `TICK_S`."""
         now_ms = self.clock.now_ms()
-        late_ms = now_ms - self._ticked_ms - round(TICK_S * 1000)
+        late_ms = self._late_ms(now_ms)
         self._ticked_ms = now_ms
         if late_ms > STALL_MS:
             self._stalled_ms += late_ms
