@@ -207,3 +207,14 @@ async def test_an_account_of_one_user_moves_nobody_elses_session(bench: Bench) -
     assert bench.status("a") == "disconnected"
     await bench.say("a", "login", {"user": "anna", "client": "desktop"}, account=bert)
     assert bench.answers("login")[-1]["code"] == "forbidden"
+
+
+async def test_stats_name_every_client_type_up_to_a_bound(bench: Bench) -> None:
+    for number in range(40):
+        await bench.login(f"s{number}", client=f"type{number:02}")
+    await bench.login("d")
+    by_client = (await bench.desk.stats(BOSS))["by_client"]
+    assert by_client["type00"] == by_client["desktop"] == {"active": 1, "disconnected": 0}
+    assert sum(one["active"] for one in by_client.values()) == 41
+    assert len(by_client) <= 33
+    assert by_client["other"]["active"] > 5

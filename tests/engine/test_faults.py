@@ -181,6 +181,28 @@ async def test_a_broker_that_hangs_makes_blind_and_gives_a_grace(tmp_path: Path)
     await bench.close()
 
 
+async def test_the_late_reply_of_a_broker_that_hung_proves_the_past_and_ends_the_blindness_now(
+    tmp_path: Path,
+) -> None:
+    bench = await Bench(tmp_path / "w.db", sources=("link",)).start()
+    await bench.login("a")
+    bench.engine.proof("link", bench.clock.now)
+    bench.wire.proves = False
+    asked = bench.wire.asked_ms = bench.clock.now
+    await bench.go(400)
+    bench.wire.asked_ms = 0
+    bench.engine.proof("link", asked)  # as the link says it: of when the ping left
+    bench.engine.proof("link", bench.clock.now)
+    bench.wire.proves = True
+    assert bench.engine.blind == []
+    assert bench.engine.counts.blind_ms == pytest.approx(400_000, abs=1_000)
+    await bench.go(89)
+    assert bench.status("a") == "active"
+    await bench.go(302)
+    assert bench.status("a") == "disconnected"
+    await bench.close()
+
+
 async def test_a_wall_clock_that_is_stepped_moves_no_deadline_and_is_shown(bench: Bench) -> None:
     await bench.login("a")
     await bench.go(100)
@@ -240,3 +262,24 @@ async def test_a_way_out_that_is_no_more_keeps_no_history_back(tmp_path: Path) -
     back = await Bench(tmp_path / "w.db", sources=("link",)).start()
     assert [event["subject"] for event in back.published("session.logged_in")] == ["b"]
     await back.close()
+
+
+async def test_a_late_proof_ends_blindness_when_it_comes_not_when_it_was_asked_for(tmp_path: Path) -> None:
+    """The answer to a ping proves what was sent before it; the hang after it was blindness all the same."""
+    bench = await Bench(tmp_path / "w.db", sources=("link",)).start()
+    await bench.login("a")
+    await bench.go(290)
+    bench.engine.proof("link", bench.clock.now)
+    bench.wire.proves = False
+    asked_ms = bench.wire.asked_ms = bench.clock.now + 100
+    await bench.go(60)
+    assert bench.engine.blind == ["link"]
+    bench.wire.asked_ms = 0
+    bench.engine.proof("link", asked_ms)
+    await bench.settle()
+    bench.wire.proves = True
+    await bench.go(89.9)
+    assert bench.status("a") == "active"
+    await bench.go(0.2)
+    assert bench.status("a") == "disconnected"
+    await bench.close()

@@ -30,6 +30,7 @@ SSE_BACKLOG = 10_000
 READ_WAIT_S = 1.0
 SSE_PAGE = 1_000
 PASS_WAIT_S = 30.0
+TYPES_NAMED = 30  # strangers name client types
 
 
 class Desk(Access):
@@ -177,11 +178,16 @@ class Desk(Access):
         }  # fmt: skip
 
     def _tally(self, caller: Caller) -> dict[tuple[Status, str], int]:
-        roll = self.engine.roll
-        if caller.site is None:
-            return {label: count for label, count in roll.tally.items() if count}
-        of_site = (it for it in roll.sessions.values() if it.site == caller.site)
-        return Counter((it.status, roll.label(it.client)) for it in of_site)
+        """Sessions by status and client type, by its own name; past TYPES_NAMED of them the rest as `other`."""
+        seen = (it for it in self.engine.roll.sessions.values() if caller.site in (None, it.site))
+        counted = Counter((it.status, it.client) for it in seen)
+        named = set(sorted({client for _, client in counted})[:TYPES_NAMED]) | set(
+            self.engine.roll.policy.types
+        )
+        tally: Counter[tuple[Status, str]] = Counter()
+        for (status, client), count in counted.items():
+            tally[status, client if client in named else "other"] += count
+        return tally
 
     def _lock_counts(self, caller: Caller) -> tuple[int, int, int]:
         """Locks held, requests that wait, sessions that a lock keeps waiting or has turned away."""
@@ -303,7 +309,7 @@ class Desk(Access):
             rows = [row for row in await self.engine.store.passes(2) if row.finished]
             last = msgspec.json.decode(rows[0].report) if rows else None
         return {
-            "enabled": desk.enabled, "every_s": desk.every_ms / 1000, "next_at": self._time(desk.next_ms),
+            "enabled": desk.enabled, "every_s": _seconds(desk.every_ms), "next_at": self._time(desk.next_ms),
             "running": _of_site(desk.report(desk.current), caller) if desk.current else None,
             "waiting_for": desk.waits_for(now), "last": _of_site(last, caller) if last else None,
             "holds": self._holds(caller),
@@ -335,7 +341,7 @@ class Desk(Access):
         now = self.engine.settle()
         desk = self.cleanup_desk
         if dry_run:
-            return _of_site(desk.dry_run(now), caller)
+            return {**_of_site(desk.dry_run(now), caller), "by": caller.name, "scheduled": False}
         self._must_store()
         running = desk.start(caller.name)
         desk.tick(now)
@@ -451,6 +457,11 @@ def _limited(query: SessionQuery, caller: Caller) -> SessionQuery:
     if caller.site is None:
         return query
     return replace(query, site=caller.site if query.site in (None, caller.site) else "\0")
+
+
+def _seconds(ms: int) -> float:
+    """Whole seconds stay whole."""
+    return ms // 1000 if ms % 1000 == 0 else ms / 1000
 
 
 def _of_site(report: Json, caller: Caller) -> Json:
