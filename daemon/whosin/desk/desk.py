@@ -178,7 +178,7 @@ class Desk(Access):
         }  # fmt: skip
 
     def _tally(self, caller: Caller) -> dict[tuple[Status, str], int]:
-        """Sessions by status and client type, by its own name; past TYPES_NAMED of them the rest as `other`."""
+        """Sessions by status and client type, each by its name; past TYPES_NAMED the rest as `other`."""
         seen = (it for it in self.engine.roll.sessions.values() if caller.site in (None, it.site))
         counted = Counter((it.status, it.client) for it in seen)
         named = set(sorted({client for _, client in counted})[:TYPES_NAMED]) | set(
