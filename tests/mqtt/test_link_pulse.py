@@ -113,3 +113,14 @@ def test_silence_while_we_stood_still_or_did_not_read_is_ours():
     it.pause(60_000, paused=False)
     assert not it.dead(64_999)
     assert it.dead(65_000)
+
+
+def test_a_reply_that_comes_late_raises_doubt_until_a_prompt_one():
+    it = pulse()
+    it.pinged(1_000)
+    assert it.answered(1_001 + LAG_MS) == 1_000
+    assert not it.current(1_002 + LAG_MS)
+    assert it.due(1_002 + LAG_MS)
+    it.pinged(1_010 + LAG_MS)
+    it.answered(1_020 + LAG_MS)
+    assert it.current(1_030 + LAG_MS)

@@ -109,6 +109,15 @@ def test_a_doubt_is_ended_by_the_next_proof_and_blindness_only_by_being_told():
     assert sight.blind
 
 
+def test_a_doubt_lasts_until_the_proof_comes_whatever_moment_that_proves():
+    sight = seeing()
+    sight.proof(100)
+    sight.doubt()
+    assert sight.proof(150, 900)
+    assert sight.blind_total_ms(900) == 800
+    assert sight.due(50, 100, 0) == 950
+
+
 def test_a_stall_counts_as_blindness_and_only_a_long_one_gives_a_grace():
     sight = seeing()
     sight.proof(100)

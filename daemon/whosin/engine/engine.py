@@ -158,9 +158,9 @@ class Engine:
 
     def _prove(self, source: str, at_ms: int) -> None:
         sight = self.roll.watches[source].sight
-        since = sight.blind_since_ms
-        if sight.proof(at_ms) and since is not None:
-            self._regained(source, max(0, at_ms - since), at_ms)
+        since, now = sight.blind_since_ms, max(at_ms, self.clock.now_ms())
+        if sight.proof(at_ms, now) and since is not None:
+            self._regained(source, max(0, now - since), now)
 
     def sighted(self, source: str, at_ms: int) -> None:
         self._alive(at_ms)

@@ -83,7 +83,9 @@ class Pulse:
         if not self._pings:
             return 0
         asked = self._pings.popleft()
-        if self._doubt_ms is not None and asked >= self._doubt_ms and at_ms - asked <= LAG_MS:
+        if at_ms - asked > LAG_MS:
+            self.doubt(at_ms)
+        elif self._doubt_ms is not None and asked >= self._doubt_ms:
             self._doubt_ms = None
         return asked
 
