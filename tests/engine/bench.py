@@ -160,13 +160,15 @@ class Bench:
         self.engine.drain()
         for _ in range(10_000):
             self.engine.collect()
-            busy = self.engine.committer.busy or self.engine._looking or self.engine.outbox._reading
-            if not busy and not self.engine.committer.open:
+            engine = self.engine
+            tasks = [it for it in (engine.committer._task, engine._looking, engine.outbox._reading) if it]
+            if not tasks and not engine.committer.open:
                 return
-            await asyncio.sleep(0)
-            if self.engine.committer._task:
-                await asyncio.wait([self.engine.committer._task], timeout=0.02)
-            if self.engine.committer.problem is not None:
+            if tasks:
+                await asyncio.wait(tasks, timeout=0.02)
+            else:
+                await asyncio.sleep(0)
+            if engine.committer.problem is not None:
                 return
         raise AssertionError("never settled")
 
