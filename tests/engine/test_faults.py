@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engine.bench import BOSS, Bench, Line, Said
+from tests.engine.moody import Moody, moody, recovered
 from whosin.engine import engine as engine_room
 from whosin.errors import StoreError
 from whosin.operations import SessionQuery
-from whosin.ports import Changes, SessionRow
-from whosin.store.sqlite import SqliteStore
-
-
-class Moody(SqliteStore):
-    """A real store that can be told to fail."""
-
-    problem: StoreError | None = None
-    blind = False
-
-    async def commit(self, changes: Changes) -> None:
-        if self.problem is not None:
-            raise self.problem
-        await super().commit(changes)
-
-    async def find_ended(self, ids: Iterable[str]) -> dict[str, SessionRow]:
-        if self.blind:
-            raise StoreError("io", "cannot read")
-        return await super().find_ended(ids)
-
 
 FULL = StoreError("full", "no space left")
 
@@ -44,20 +25,6 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     if isinstance(made.store, Moody):
         made.store.problem = None
     await made.close()
-
-
-def moody(bench: Bench) -> Moody:
-    assert isinstance(bench.store, Moody)
-    return bench.store
-
-
-async def recovered(bench: Bench) -> None:
-    moody(bench).problem = None
-    for _ in range(500):
-        await asyncio.sleep(0.01)
-        if bench.engine.committer.problem is None and not bench.engine.committer.busy:
-            return
-    raise AssertionError("it does not recover")
 
 
 async def test_while_the_disk_is_full_nothing_is_answered_acknowledged_or_announced(bench: Bench) -> None:
@@ -114,14 +81,14 @@ async def test_an_inbox_at_its_bound_is_worked_off_at_once(
 
 
 async def test_messages_of_unknown_ids_wait_in_order_while_the_store_cannot_be_read(bench: Bench) -> None:
-    moody(bench).blind = True
+    moody(bench).unreadable = True
     first = await bench.say("a", "login", {"user": "anna", "client": "desktop"}, wait=False)
     second = await bench.say("a", "lock", {"resource": "x"}, wait=False)
     bench.engine.drain()
     await asyncio.sleep(0.05)  # real time: it must not be answered meanwhile
     assert bench.status("a") is None
     assert bench.wire.log == []
-    moody(bench).blind = False
+    moody(bench).unreadable = False
     bench.engine.tick()
     await bench.settle()
     assert bench.status("a") == "active"

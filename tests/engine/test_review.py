@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from tests.engine.bench import BOSS, TYPES, Bench, HandClock, Line, Said
+from tests.engine.moody import Moody, moody, recovered
 from whosin import settings as settings_room
 from whosin.app import App
 from whosin.desk import desk as desk_room
@@ -19,47 +20,13 @@ from whosin.engine import engine as engine_room
 from whosin.errors import Refused, StoreError
 from whosin.model import MassSilence, Policy
 from whosin.operations import SessionQuery
-from whosin.ports import Changes, EventRow, SessionRow
-from whosin.store.sqlite import SqliteStore
+from whosin.ports import Changes, EventRow
 
 if TYPE_CHECKING:
     from whosin.observe.logs import Logs
 
 HOUR_MS = 3_600_000
 FULL = StoreError("full", "no space left")
-
-
-class Moody(SqliteStore):
-    """A real store that can be told to fail, to hang, and to be late."""
-
-    problem: StoreError | None = None
-    unreadable = False
-    late: asyncio.Event | None = None
-    hangs: asyncio.Event | None = None
-
-    async def commit(self, changes: Changes) -> None:
-        if self.hangs is not None:
-            await self.hangs.wait()
-        if self.problem is not None:
-            raise self.problem
-        await super().commit(changes)
-
-    async def events_after(self, seq: int, limit: int) -> list[EventRow]:
-        if self.unreadable:
-            raise StoreError("io", "cannot read")
-        return await super().events_after(seq, limit)
-
-    async def find_ended(self, ids: Iterable[str]) -> dict[str, SessionRow]:
-        if self.unreadable:
-            raise StoreError("io", "cannot read")
-        if self.late is not None:
-            await self.late.wait()
-        return await super().find_ended(ids)
-
-    async def session(self, ident: str) -> SessionRow | None:
-        if self.unreadable:
-            raise StoreError("io", "cannot read")
-        return await super().session(ident)
 
 
 @pytest.fixture
@@ -72,20 +39,6 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
         if made.store.hangs is not None:
             made.store.hangs.set()
     await made.close()
-
-
-def moody(bench: Bench) -> Moody:
-    assert isinstance(bench.store, Moody)
-    return bench.store
-
-
-async def recovered(bench: Bench) -> None:
-    moody(bench).problem = None
-    for _ in range(500):
-        await asyncio.sleep(0.01)
-        if bench.engine.committer.problem is None and not bench.engine.committer.busy:
-            return
-    raise AssertionError("it does not recover")
 
 
 # --- time ------------------------------------------------------------------------------------------------

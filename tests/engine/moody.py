@@ -1,0 +1,58 @@
+"""A real store that can be told to fail, to hang, or to be unreadable; and how to wait for its recovery."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from tests.engine.bench import Bench
+from whosin.errors import StoreError
+from whosin.ports import Changes, EventRow, SessionRow
+from whosin.store.sqlite import SqliteStore
+
+
+class Moody(SqliteStore):
+    """A real store that can be told to fail, to hang, and to be late."""
+
+    problem: StoreError | None = None
+    unreadable = False
+    late: asyncio.Event | None = None
+    hangs: asyncio.Event | None = None
+
+    async def commit(self, changes: Changes) -> None:
+        if self.hangs is not None:
+            await self.hangs.wait()
+        if self.problem is not None:
+            raise self.problem
+        await super().commit(changes)
+
+    async def events_after(self, seq: int, limit: int) -> list[EventRow]:
+        if self.unreadable:
+            raise StoreError("io", "cannot read")
+        return await super().events_after(seq, limit)
+
+    async def find_ended(self, ids: Iterable[str]) -> dict[str, SessionRow]:
+        if self.unreadable:
+            raise StoreError("io", "cannot read")
+        if self.late is not None:
+            await self.late.wait()
+        return await super().find_ended(ids)
+
+    async def session(self, ident: str) -> SessionRow | None:
+        if self.unreadable:
+            raise StoreError("io", "cannot read")
+        return await super().session(ident)
+
+
+def moody(bench: Bench) -> Moody:
+    assert isinstance(bench.store, Moody)
+    return bench.store
+
+
+async def recovered(bench: Bench) -> None:
+    moody(bench).problem = None
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if bench.engine.committer.problem is None and not bench.engine.committer.busy:
+            return
+    raise AssertionError("it does not recover")
