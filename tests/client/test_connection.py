@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.client.conftest import QUICK, ann
-from tests.e2e.site import Daemon, free_port
+from tests.support.daemon import Daemon
+from tests.support.ports import free_port
 from whosin.client import Gateway, Login, LoginRefused, State
 from whosin.client.connection import Broker, _client
 from whosin.client.line import Backoff

@@ -10,8 +10,9 @@ import pytest
 
 from tests.client.conftest import QUICK, ann
 from tests.client.scripted_daemon import until
-from tests.e2e.site import Daemon, free_port
+from tests.support.daemon import Daemon
 from tests.support.mosquitto import Mosquitto, needs_mosquitto, wait_for
+from tests.support.ports import free_port
 from whosin.client import Gateway, LockRefused, Login, LoginRefused, State, SyncLogin
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.docs.blocks import blocks, shell, shell_env
-from tests.e2e.site import Client, Daemon, until
+from tests.e2e.site import Client
+from tests.support.daemon import Daemon, until
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:

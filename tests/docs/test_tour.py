@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docs.blocks import blocks, plain, shell, shell_env
-from tests.e2e.site import until
+from tests.support.daemon import until
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import Client, Daemon, Heart, free_port
+from tests.e2e.site import Client, Heart
+from tests.support.daemon import Daemon
 from tests.support.mosquitto import Mosquitto, find_program
+from tests.support.ports import free_port
 
 
 class Site:

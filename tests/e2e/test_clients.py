@@ -12,7 +12,7 @@ import aiomqtt
 import pytest
 
 from tests.e2e.conftest import Site
-from tests.e2e.site import until
+from tests.support.daemon import until
 
 needs_tools = pytest.mark.skipif(
     shutil.which("mosquitto_pub") is None, reason="NOT TESTED: mosquitto_pub is missing"

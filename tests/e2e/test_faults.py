@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Site
-from tests.e2e.site import Client, until
+from tests.e2e.site import Client
+from tests.support.daemon import until
 
 SETTLE_S = 4.0  # more than the grace of the tests' settings
 

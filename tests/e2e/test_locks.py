@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Site
-from tests.e2e.site import Client, until
+from tests.e2e.site import Client
+from tests.support.daemon import until
 
 SLOW = "[client_types.slow]\ntimeout_s = 600\nheartbeat_every_s = 1\nlost_grace_s = 2\n"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Site
-from tests.e2e.site import WHOSIN, Daemon, until
+from tests.support.daemon import WHOSIN, Daemon, until
 
 SLOW = "[client_types.slow]\ntimeout_s = 600\nheartbeat_every_s = 60\nlost_grace_s = 75\n"
 

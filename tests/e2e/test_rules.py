@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.e2e.conftest import Site
-from tests.e2e.site import until
+from tests.support.daemon import until
 
 
 def test_a_login_is_answered_listed_and_announced(site: Site) -> None:

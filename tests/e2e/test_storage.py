@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Site
-from tests.e2e.site import WHOSIN, until
+from tests.support.daemon import WHOSIN, until
 
 root_on_linux = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root on Linux to mount a small file system"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Site
-from tests.e2e.site import until
+from tests.support.daemon import until
 
 KIOSK = """
 [client_types.kiosk]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.site import Daemon, free_port
+from tests.support.daemon import Daemon
 from tests.support.mosquitto import wait_for
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.client.scripted_daemon import until
-from tests.e2e.site import Daemon, free_port
+from tests.support.daemon import Daemon
 from tests.support.mosquitto import wait_for
+from tests.support.ports import free_port
 from whosin.simulate import EXIT_NOT_REACHABLE, Options, run, spawn
 from whosin.simulate.day import Day
 
