@@ -385,6 +385,9 @@ class _Gauges:
     def store_ok(self) -> bool:
         return self._app.engine.committer.trouble is None
 
+    def tasks(self) -> int:
+        return len(asyncio.all_tasks())
+
     def broker_connected(self) -> bool | None:
         if "link" not in self._app.engine.transports:
             return None

@@ -44,6 +44,7 @@ ADDED = {
     "whosin_store_commit_failures_total": ("counter", set()),
     "whosin_answers_suppressed_total": ("counter", set()),
     "whosin_events_published_total": ("counter", set()),
+    "whosin_tasks": ("gauge", set()),
 }
 
 
@@ -69,6 +70,9 @@ class Gauges:
 
     def store_ok(self):
         return True
+
+    def tasks(self):
+        return 6
 
     def broker_connected(self):
         return self.connected
@@ -140,6 +144,7 @@ def test_values_are_those_that_were_counted(metrics):
     assert value(metrics, "cleanup_last_success_timestamp_seconds") == 1_700_000_000.5
     assert (value(metrics, "locks"), value(metrics, "inbox_depth"), value(metrics, "store_ok")) == (7, 5, 1)
     assert value(metrics, "seats_used", site="north", client="default") == 1
+    assert value(metrics, "tasks") == 6
 
 
 def test_types_that_are_not_configured_are_one_label(metrics):

@@ -53,6 +53,10 @@ class Gauges(Protocol):
 
     def store_ok(self) -> bool: ...
 
+    def tasks(self) -> int:
+        """Tasks of the event loop."""
+        ...
+
     def broker_connected(self) -> bool | None:
         """Whether the link hears; None without a link."""
         ...
@@ -99,6 +103,8 @@ class Metrics:
         yield from self._store_metrics()
         yield from self._sight_metrics()
         yield self._seats()
+        about = "Tasks of the event loop; a number that only grows is a leak."
+        yield _gauge("tasks", about, (), {(): self._gauges.tasks()})
         info = {"version": whosin.__version__, "python": platform.python_version()}
         yield InfoMetricFamily("whosin_build", "The daemon that is running.", info)
 
