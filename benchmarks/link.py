@@ -1,9 +1,6 @@
 """What one received message costs the link: CPU of this process, through a real Mosquitto.
 
-    python benchmarks/link.py [--messages N] [--qos 0|1] [--topics N]
-
 The publisher is another process; the intake only counts, and acknowledges QoS 1 after 5 ms as a commit would.
-Run from the checkout, with `mosquitto` installed.
 """
 
 from __future__ import annotations
@@ -12,16 +9,13 @@ import argparse
 import asyncio
 import multiprocessing
 import socket
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from tests.support.mosquitto import Mosquitto
+from benchmarks import peers
 from whosin.mqtt.codec import PINGREQ, PINGRESP, V5, Connect, encode, encode_puback, encode_publish
 from whosin.mqtt.link import Link
 
@@ -125,19 +119,8 @@ async def measure(port: int, count: int, qos: int, topics: int) -> None:
     await link.stop()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--messages", type=int, default=300_000)
-    parser.add_argument("--qos", type=int, default=0, choices=(0, 1))
-    parser.add_argument("--topics", type=int, default=5_000)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        broker = Mosquitto(Path(folder)).start()
-        try:
-            asyncio.run(measure(broker.port, options.messages, options.qos, options.topics))
-        finally:
-            broker.stop()
-
-
-if __name__ == "__main__":
-    main()
+def run(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder, peers.mosquitto(Path(folder)) as broker:
+        if broker is not None:
+            for qos in (0, 1):
+                asyncio.run(measure(broker.port, 3 * options.sessions, qos, 5_000))

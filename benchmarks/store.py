@@ -1,6 +1,4 @@
-"""What the store costs, on the disk of the folder that is given.
-
-    python benchmarks/store.py [--folder DIR] [--history N]
+"""What the store costs, on the disk of the temporary folder (`TMPDIR` names another).
 
 `--history` first fills in N ended sessions with three events each, as after months of work.
 """
@@ -19,7 +17,6 @@ from whosin.ports import BeatRow, Changes, EndedQuery, EventRow, HistoryQuery, S
 from whosin.store import SqliteStore
 
 NOON = 1_700_000_000_000
-MANY = 100_000
 
 
 def session(key: int, ident: str, status: str = "active") -> SessionRow:
@@ -164,39 +161,27 @@ async def upkeep(bench: Bench, path: Path) -> None:
     watch.say("backup, checked")
 
 
-async def run(path: Path, history: int) -> None:
+async def measure(path: Path, many: int, history: int) -> None:
     bench = Bench(path)
     await bench.store.open()
     await bench.fill(history)
     print(f"{history} ended sessions, {bench.seq} events")
-    base = bench.key
-    for _ in range(MANY // 20_000):
-        await commit(bench, "20,000 logins in one commit", bench.login(20_000), rows=20_000)
+    base, part = bench.key, many // 5
+    for _ in range(5):
+        await commit(bench, f"{part:,} logins in one commit", bench.login(part), rows=part)
     live = list(range(base + 1, bench.key + 1))
     await beats(bench, live)
     await restart(bench)
-    await single_commits(bench, 2000)
+    await single_commits(bench, many // 50)
     await under_load(bench)
     random.shuffle(live)
-    removals = [bench.end(live[at : at + 20_000]) for at in range(0, MANY, 20_000)]
-    await commit(bench, "100,000 removals in five commits", *removals, rows=MANY)
+    removals = [bench.end(live[at : at + part]) for at in range(0, len(live), part)]
+    await commit(bench, f"{len(live):,} removals in five commits", *removals, rows=len(live))
     await reading(bench)
     await upkeep(bench, path)
     await bench.store.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--folder", type=Path, help="where to make the database (default: the temporary folder)"
-    )
-    parser.add_argument("--history", type=int, default=0)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        asyncio.run(run(Path(folder) / "whosin.db", arguments.history))
-
-
-if __name__ == "__main__":
-    main()
+def run(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(Path(folder) / "whosin.db", options.sessions, options.history))

@@ -31,7 +31,7 @@ def imported(*patterns: str) -> dict[str, str]:
     for path in repository.files(*patterns):
         for module, line in repository.imports(path):
             package = module.partition(".")[0]
-            if package not in sys.stdlib_module_names | {"whosin", "tests"}:
+            if package not in sys.stdlib_module_names | {"whosin", "tests", "benchmarks"}:
                 found.setdefault(package, f"{repository.name(path)}:{line}")
     return found
 
