@@ -1,6 +1,5 @@
-"""The wiring: the one room that knows everybody. Owns start, stop, reload and the beat of the ticker.
-
-Must not know rules: it puts rooms together and takes them apart again.
+"""The process: the one room that knows everybody. Owns signals, the first line, HTTP, logs and the reading of
+settings; the daemon itself is `daemon`'s. Must not know rules: it puts rooms together and takes them apart.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import ssl
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,17 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from whosin import __version__, wire
+from whosin import __version__
 from whosin import settings as settings_room
-from whosin.cleanup import Cleanup
 from whosin.clock import SystemClock
-from whosin.desk import Desk
-from whosin.engine.engine import Engine, Pace
+from whosin.daemon import Daemon
 from whosin.errors import Refused, SettingsError, StoreError, StoreRefused
-from whosin.model import Event
-from whosin.mqtt.door import Door, DoorLimits
-from whosin.mqtt.door.observers import earliest, wants
-from whosin.mqtt.link import Link
 from whosin.observe.counts import Counts
 from whosin.observe.journal import BadInputLog, Journal
 from whosin.observe.logs import Logs, configure
@@ -36,15 +28,9 @@ from whosin.store.sqlite import SqliteStore
 from whosin.web.server import HttpServer
 
 if TYPE_CHECKING:
-    from whosin.ports import Loaded, ObserverRow, Transport
     from whosin.settings import Settings
 
-PRUNE_EVERY_S = 60.0
-PRUNE_STEP = 500
-DAY_MS = 86_400_000
-STORE_CLOSE_S = 1.0
-SIGNED_IN_RATE = 1_000  # messages a second of one connection at the door
-UNLIMITED_RATE = 10_000_000  # on loopback without sign-in: programs of one's own
+FLUSH_LOGS_EVERY_S = 60.0
 
 log = structlog.get_logger("whosin.app")
 
@@ -73,13 +59,12 @@ def _loop_factory() -> Any:
 
 
 class App:
-    """One daemon."""
+    """One daemon as a process."""
 
     def __init__(self, settings: Settings, config_path: Path | None, logs: Logs) -> None:
         self.settings = settings
         self._config_path = config_path
         self._logs = logs
-        self._started_with = settings
         self._reload_wanted = False
         self._stop = asyncio.Event()
         self.clock = SystemClock()
@@ -90,22 +75,12 @@ class App:
         )  # fmt: skip
         self._bad_input = BadInputLog(structlog.get_logger("whosin"))
         self.store = SqliteStore(settings.database)
-        self.engine = Engine(
-            policy=settings.policy(), store=self.store, clock=self.clock, counts=self.counts,
-            record=self._journal.record, name=settings.daemon.name, pace=_pace(settings),
-            bad_input=self._bad_input,
+        self.daemon = Daemon(
+            settings, clock=self.clock, store=self.store, counts=self.counts, record=self._journal.record,
+            bad_input=self._bad_input, reload=self.reload,
         )  # fmt: skip
-        cleanup = settings.cleanup
-        self.cleanup = Cleanup(
-            self.engine, every_ms=_ms(cleanup.every_s), enabled=cleanup.enabled, account=cleanup.account
-        )
-        self.desk = Desk(
-            self.engine, self.cleanup, name=settings.daemon.name, version=__version__,
-            sign_in=settings.sign_in, reload=self.reload,
-        )  # fmt: skip
+        self.engine, self.cleanup, self.desk = self.daemon.engine, self.daemon.cleanup, self.daemon.desk
         self._metrics = Metrics(self.counts, _Gauges(self), list(settings.client_types))
-        self._link: Link | None = None
-        self._door: Door | None = None
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -127,99 +102,23 @@ class App:
 
     async def _start(self) -> None:
         self._on_signals()
-        loaded = await self.store.open()
-        self.desk.restore(loaded)
-        self.engine.begin(loaded, self._transports())
-        self.cleanup.begin(loaded)
-        await self._restore_observers(loaded)
+        await self.daemon.load()
         self._admin_token()
         self.engine.collect()
         await self.engine.durable()
         await self._serve_http()
-        if self._door is not None:
-            try:
-                await self._door.start(self.engine)
-            except OSError as error:
-                raise OSError(
-                    error.errno, f"mqtt.listen {self.settings.mqtt.listen}: {_in_words(error)}"
-                ) from error
+        try:
+            await self.daemon.begin()
+        except OSError as error:
+            raise OSError(
+                error.errno, f"mqtt.listen {self.settings.mqtt.listen}: {_in_words(error)}"
+            ) from error
         self._say_where()
-        if self._link is not None:
-            await self._link.start(self.engine)
         for problem in self.settings.warnings():
             log.warning("settings.warning", problem=problem)
-        now = self.clock.now_ms()
-        self._note(
-            "daemon.started", now, {"version": __version__, "sessions": len(self.engine.roll.sessions)}
-        )
-        self._tasks = [
-            asyncio.create_task(self._tick_for_ever(), name="ticker"),
-            asyncio.create_task(self._keep_house(), name="housekeeping"),
-        ]
+        self._tasks = [asyncio.create_task(self._flush_logs(), name="logs")]
         if self._reload_wanted:
             self._reload_on_signal()
-
-    def _transports(self) -> list[Transport]:
-        mqtt, name = self.settings.mqtt, self.settings.daemon.name
-        if mqtt.listen is not None:
-            self._door = self._make_door()
-        if mqtt.url is not None:
-            self._link = Link(
-                mqtt.url.host, mqtt.url.port, client_id=mqtt.client_id, name=name, clock=self.clock,
-                tls=_client_tls(self.settings) if mqtt.url.tls else None, username=mqtt.username,
-                password=self.settings.mqtt_password(),
-            )  # fmt: skip
-        found: list[Transport | None] = [self._door, self._link]
-        transports = [one for one in found if one is not None]
-        if not transports:
-            raise OSError("neither mqtt.listen nor mqtt.url is set: there is nothing to hear")
-        return transports
-
-    def _make_door(self) -> Door:
-        mqtt, limits = self.settings.mqtt, self.settings.limits
-        tls = None
-        if mqtt.listen_tls_cert is not None:
-            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            tls.load_cert_chain(mqtt.listen_tls_cert, mqtt.listen_tls_key)
-        signed_in = self.settings.sign_in
-        rate = limits.messages_per_s or (SIGNED_IN_RATE if signed_in else UNLIMITED_RATE)
-        door = Door(
-            str(mqtt.listen), clock=self.clock, name=self.settings.daemon.name, tls=tls,
-            authenticate=self.desk.sign_in if signed_in else None,
-            limits=DoorLimits(
-                connections=limits.connections, client_rate=rate, client_burst=2 * rate,
-                gateway_rate=max(rate, 5_000), gateway_burst=2 * max(rate, 5_000),
-            ),
-            store_observer=self._remember_observer,
-        )  # fmt: skip
-        self.desk.on_removed_account = door.dismiss
-        return door
-
-    async def _restore_observers(self, loaded: Loaded) -> None:
-        """The door's durable observers get what was published before the restart and not acknowledged."""
-        door = self._door
-        if door is None:
-            return
-        changes = self.engine.committer.open.changes
-        rows = [row for row in loaded.observers if row.account is None or self.desk.knows(row.account)]
-        changes.observers.update({row.client_id: None for row in loaded.observers if row not in rows})
-        handed = self.engine.outbox.sinks[door.source].cursor
-        door.restore(rows, handed)
-        seq = earliest(rows)
-        while seq is not None and seq < handed:
-            events = await self.store.events_after(seq, 1_000)
-            for event in events:
-                message = wire.event(event, loaded.store_id, self.settings.daemon.name)
-                if message is not None and event.seq <= handed:
-                    for row in rows:
-                        if wants(row, event.seq, message[0]):
-                            door.owe(row, event.seq, *message)
-            seq = events[-1].seq if events else None
-        self.engine.on_flush.append(lambda changes: changes.observers.update(door.observer_rows()))
-
-    def _remember_observer(self, name: str, row: ObserverRow | None) -> None:
-        self.engine.committer.open.changes.observers[name] = row
-        self.engine.committer.kick()
 
     async def _serve_http(self) -> None:
         http = self.settings.http
@@ -239,29 +138,24 @@ class App:
     def _say_where(self) -> None:
         """The first line, for whoever started it on a terminal."""
         page = self._http.url if self._http is not None else "page and API are off"
-        heard = [f"door on mqtt://{self.settings.mqtt.listen}"] if self._door is not None else []
-        heard += [f"broker {self.settings.mqtt.url}"] if self._link is not None else []
+        heard = [f"door on mqtt://{self.settings.mqtt.listen}"] if self.daemon.door is not None else []
+        heard += [f"broker {self.settings.mqtt.url}"] if self.daemon.link is not None else []
         data = self.settings.daemon.data_dir
         print(f"Whosin {__version__} is at {page}  ({', '.join(heard)}; data in {data})", flush=True)  # noqa: T201
 
     async def _close(self) -> None:
-        """Streams, then transports, then what is left to write: within a few seconds in all."""
+        """Streams and the page, then the daemon."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.desk.stop()
         self.engine.stopping = True
-        if self._tasks:
-            self._note("daemon.stopped", self.clock.now_ms(), {})
-        stops = (one.stop() for one in (self._http, self._door, self._link) if one is not None)
-        for result in await asyncio.gather(*stops, return_exceptions=True):
-            if isinstance(result, Exception):
-                log.error("engine.bug", exc_info=result)
-        if self.engine.transports:
-            await self.engine.close()
-        with contextlib.suppress(TimeoutError):  # what is committed is safe; a hanging disk keeps nobody here
-            async with asyncio.timeout(STORE_CLOSE_S):
-                await self.store.close()
+        if self._http is not None:
+            try:
+                await self._http.stop()
+            except Exception:
+                log.exception("engine.bug")
+        await self.daemon.close()
 
     def _on_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -273,33 +167,16 @@ class App:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload_on_signal)
 
-    # --- the beat -------------------------------------------------------------------------------------
-
-    async def _tick_for_ever(self) -> None:
-        while True:
-            try:
-                self.engine.tick()
-                if stepped_ms := self.clock.look():
-                    log.warning("clock.stepped", by_s=stepped_ms / 1000)
-            except Exception:
-                log.exception("engine.bug")
-            await asyncio.sleep(0 if self.engine.more else self.engine.pace.tick_ms / 1000)
-
-    async def _keep_house(self) -> None:
+    async def _flush_logs(self) -> None:
         while True:
             self._logs.flush()
             self._bad_input.flush()
-            # By the timeline: a wall clock that jumps ahead for a while must not cost the history.
-            before = self.clock.now_ms() - self.settings.store.history_days * DAY_MS
-            with contextlib.suppress(StoreError):
-                while await self.store.prune(before, PRUNE_STEP) >= PRUNE_STEP:  # noqa: ASYNC110 - others commit
-                    await asyncio.sleep(0.05)
-            await asyncio.sleep(PRUNE_EVERY_S)
+            await asyncio.sleep(FLUSH_LOGS_EVERY_S)
 
     # --- reload ---------------------------------------------------------------------------------------
 
     def _reload_on_signal(self) -> None:
-        if not self._tasks:  # nothing is loaded yet to which the change could be added
+        if not self.daemon.running:  # nothing is loaded yet to which the change could be added
             self._reload_wanted = True
             return
         task = asyncio.get_running_loop().create_task(self._reload_quietly(), name="reload")
@@ -325,25 +202,12 @@ class App:
                 self._http.reload_certificate()
             except OSError as error:
                 raise Refused("settings", f"http.tls_cert cannot be used: {_in_words(error)}") from None
-        live, _ = settings_room.changed(self.settings, new)
-        _, restart = settings_room.changed(self._started_with, new)  # named until it has been done
         self.settings = new
-        self.engine.roll.set_policy(new.policy())
-        self.engine.pace = _pace(new)
-        self.cleanup.account = new.cleanup.account
-        if "cleanup.every_s" in live:
-            self.cleanup.set_every(_ms(new.cleanup.every_s))
         self._journal.types = self._metrics.types = list(new.client_types)
         self._logs.set_level(new.log.level)
-        data = {"changed": live, "needs_restart": restart}
-        self._note("settings.reloaded", self.clock.now_ms(), data, actor)
-        await self.engine.durable()
-        return data
+        return await self.daemon.adopt(new, actor)
 
     # --- small things ---------------------------------------------------------------------------------
-
-    def _note(self, kind: str, at_ms: int, data: Mapping[str, Any], actor: str | None = None) -> None:
-        self.engine.roll.out.events.append(Event(kind, at_ms, None, None, None, None, dict(data), actor))
 
     def _admin_token(self) -> None:
         """The administrator's token on first start, in a file that only the owner can read."""
@@ -402,25 +266,8 @@ class _Gauges:
         return {}
 
 
-def _pace(settings: Settings) -> Pace:
-    return Pace(tick_ms=_ms(settings.watch.tick_s), flush_ms=_ms(settings.store.flush_s))
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
 def _text(path: Path | None) -> str | None:
     return str(path) if path is not None else None
-
-
-def _client_tls(settings: Settings) -> ssl.SSLContext:
-    """For the link: the broker must prove who it is; we do where a certificate is given."""
-    mqtt = settings.mqtt
-    context = ssl.create_default_context(cafile=_text(mqtt.ca_file))
-    if mqtt.cert_file is not None:
-        context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
-    return context
 
 
 def _in_words(error: Exception) -> str:

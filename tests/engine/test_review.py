@@ -537,8 +537,8 @@ async def test_a_wall_clock_that_jumps_ahead_does_not_cost_the_history(
 
     monkeypatch.setattr(app.store, "prune", prune)
     app.clock._step_ms = 100 * 365 * 24 * HOUR_MS
-    app._tasks = [asyncio.create_task(app._keep_house())]
+    app.daemon._tasks = [asyncio.create_task(app.daemon._prune_for_ever())]
     await done.wait()
-    app._tasks[0].cancel()
+    app.daemon._tasks[0].cancel()
     await app.store.close()
     assert pruned[0] < app.clock.now_ms()

@@ -36,9 +36,12 @@ ROOMS: dict[str, set[str]] = {
     "web": {"whosin", "errors", "ports", "operations"},
     "client": {"errors"},
     "simulate": {"client"},
-    "app": {
+    "daemon": {
         "whosin", "errors", "model", "ports", "wire", "observe.counts", "engine", "cleanup", "desk",
-        "clock", "mqtt.door", "mqtt.link", "store", "observe", "settings", "web",
+        "clock", "mqtt.door", "mqtt.link", "settings",
+    },
+    "app": {
+        "whosin", "errors", "observe.counts", "clock", "store", "observe", "settings", "web", "daemon",
     },
     "apiclient": {"errors"},
     "cli": {"whosin", "errors", "settings", "apiclient", "app", "simulate"},

@@ -1,0 +1,260 @@
+"""One daemon without the process around it: its rooms put together, started, kept ticking, taken apart.
+
+Owns the order in which rooms start and stop, the beat of the ticker, and what of new settings takes effect
+live. Must not know signals, files of settings, HTTP, logs' destinations, or rules; clock and store are given,
+so the same daemon runs in a process (`app`) and under a simulated clock, network and disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from whosin import __version__, wire
+from whosin import settings as settings_room
+from whosin.cleanup import Cleanup
+from whosin.desk import Desk
+from whosin.engine.engine import Engine, Pace
+from whosin.errors import StoreError
+from whosin.model import Event
+from whosin.mqtt.door import Door, DoorLimits
+from whosin.mqtt.door.observers import earliest, wants
+from whosin.mqtt.link import Link
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from whosin.clock import SystemClock
+    from whosin.observe.counts import Counts
+    from whosin.ports import Loaded, ObserverRow, Store, Transport
+    from whosin.settings import Settings
+
+PRUNE_EVERY_S = 60.0
+PRUNE_STEP = 500
+DAY_MS = 86_400_000
+STORE_CLOSE_S = 1.0
+SIGNED_IN_RATE = 1_000  # messages a second of one connection at the door
+UNLIMITED_RATE = 10_000_000  # on loopback without sign-in: programs of one's own
+
+log = structlog.get_logger("whosin.daemon")
+
+
+class Daemon:
+    """`load`, then `begin`, then `close`. `random` is the link's jitter."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: SystemClock,
+        store: Store,
+        counts: Counts,
+        record: Callable[[Sequence[Event]], None],
+        bad_input: Callable[[str, bytes, str], None],
+        reload: Callable[[str], Awaitable[dict[str, Any]]],
+        random: Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self._started_with = settings
+        self.clock = clock
+        self.store = store
+        self.engine = Engine(
+            policy=settings.policy(), store=store, clock=clock, counts=counts, record=record,
+            name=settings.daemon.name, pace=_pace(settings), bad_input=bad_input,
+        )  # fmt: skip
+        cleanup = settings.cleanup
+        self.cleanup = Cleanup(
+            self.engine, every_ms=_ms(cleanup.every_s), enabled=cleanup.enabled, account=cleanup.account
+        )
+        self.desk = Desk(
+            self.engine, self.cleanup, name=settings.daemon.name, version=__version__,
+            sign_in=settings.sign_in, reload=reload,
+        )  # fmt: skip
+        self.door: Door | None = None
+        self.link: Link | None = None
+        self._random = random
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def running(self) -> bool:
+        """Everything is loaded, and `close` has not been called."""
+        return bool(self._tasks)
+
+    # --- life -----------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Open the store and take up what it kept. Raises OSError, StoreError, StoreRefused."""
+        loaded = await self.store.open()
+        self.desk.restore(loaded)
+        self.engine.begin(loaded, self._transports())
+        self.cleanup.begin(loaded)
+        await self._restore_observers(loaded)
+
+    async def begin(self) -> None:
+        """Hear, and let time pass. Raises OSError where the door cannot listen."""
+        self.engine.collect()
+        await self.engine.durable()
+        if self.door is not None:
+            await self.door.start(self.engine)
+        if self.link is not None:
+            await self.link.start(self.engine)
+        now = self.clock.now_ms()
+        self.note("daemon.started", now, {"version": __version__, "sessions": len(self.engine.roll.sessions)})
+        self._tasks = [
+            asyncio.create_task(self._tick_for_ever(), name="ticker"),
+            asyncio.create_task(self._prune_for_ever(), name="pruning"),
+        ]
+
+    async def close(self) -> None:
+        """Transports, then what is left to write: within a few seconds in all."""
+        started = self.running
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self.desk.stop()
+        self.engine.stopping = True
+        if started:
+            self.note("daemon.stopped", self.clock.now_ms(), {})
+        stops = (one.stop() for one in (self.door, self.link) if one is not None)
+        for result in await asyncio.gather(*stops, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("engine.bug", exc_info=result)
+        if self.engine.transports:
+            await self.engine.close()
+        with contextlib.suppress(TimeoutError):  # what is committed is safe; a hanging disk keeps nobody here
+            async with asyncio.timeout(STORE_CLOSE_S):
+                await self.store.close()
+
+    def note(self, kind: str, at_ms: int, data: Mapping[str, Any], actor: str | None = None) -> None:
+        """An event of the daemon itself."""
+        self.engine.roll.out.events.append(Event(kind, at_ms, None, None, None, None, dict(data), actor))
+
+    # --- transports -----------------------------------------------------------------------------------
+
+    def _transports(self) -> list[Transport]:
+        mqtt, name = self.settings.mqtt, self.settings.daemon.name
+        if mqtt.listen is not None:
+            self.door = self._make_door()
+        if mqtt.url is not None:
+            self.link = Link(
+                mqtt.url.host, mqtt.url.port, client_id=mqtt.client_id, name=name, clock=self.clock,
+                tls=_client_tls(self.settings) if mqtt.url.tls else None, username=mqtt.username,
+                password=self.settings.mqtt_password(), random=self._random,
+            )  # fmt: skip
+        found: list[Transport | None] = [self.door, self.link]
+        transports = [one for one in found if one is not None]
+        if not transports:
+            raise OSError("neither mqtt.listen nor mqtt.url is set: there is nothing to hear")
+        return transports
+
+    def _make_door(self) -> Door:
+        mqtt, limits = self.settings.mqtt, self.settings.limits
+        tls = None
+        if mqtt.listen_tls_cert is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(mqtt.listen_tls_cert, mqtt.listen_tls_key)
+        signed_in = self.settings.sign_in
+        rate = limits.messages_per_s or (SIGNED_IN_RATE if signed_in else UNLIMITED_RATE)
+        door = Door(
+            str(mqtt.listen), clock=self.clock, name=self.settings.daemon.name, tls=tls,
+            authenticate=self.desk.sign_in if signed_in else None,
+            limits=DoorLimits(
+                connections=limits.connections, client_rate=rate, client_burst=2 * rate,
+                gateway_rate=max(rate, 5_000), gateway_burst=2 * max(rate, 5_000),
+            ),
+            store_observer=self._remember_observer,
+        )  # fmt: skip
+        self.desk.on_removed_account = door.dismiss
+        return door
+
+    async def _restore_observers(self, loaded: Loaded) -> None:
+        """The door's durable observers get what was published before the restart and not acknowledged."""
+        door = self.door
+        if door is None:
+            return
+        changes = self.engine.committer.open.changes
+        rows = [row for row in loaded.observers if row.account is None or self.desk.knows(row.account)]
+        changes.observers.update({row.client_id: None for row in loaded.observers if row not in rows})
+        handed = self.engine.outbox.sinks[door.source].cursor
+        door.restore(rows, handed)
+        seq = earliest(rows)
+        while seq is not None and seq < handed:
+            events = await self.store.events_after(seq, 1_000)
+            for event in events:
+                message = wire.event(event, loaded.store_id, self.settings.daemon.name)
+                if message is not None and event.seq <= handed:
+                    for row in rows:
+                        if wants(row, event.seq, message[0]):
+                            door.owe(row, event.seq, *message)
+            seq = events[-1].seq if events else None
+        self.engine.on_flush.append(lambda changes: changes.observers.update(door.observer_rows()))
+
+    def _remember_observer(self, name: str, row: ObserverRow | None) -> None:
+        self.engine.committer.open.changes.observers[name] = row
+        self.engine.committer.kick()
+
+    # --- the beat -------------------------------------------------------------------------------------
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            try:
+                self.engine.tick()
+                if stepped_ms := self.clock.look():
+                    log.warning("clock.stepped", by_s=stepped_ms / 1000)
+            except Exception:
+                log.exception("engine.bug")
+            await asyncio.sleep(0 if self.engine.more else self.engine.pace.tick_ms / 1000)
+
+    async def _prune_for_ever(self) -> None:
+        while True:
+            # By the timeline: a wall clock that jumps ahead for a while must not cost the history.
+            before = self.clock.now_ms() - self.settings.store.history_days * DAY_MS
+            with contextlib.suppress(StoreError):
+                while await self.store.prune(before, PRUNE_STEP) >= PRUNE_STEP:  # noqa: ASYNC110 - others commit
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(PRUNE_EVERY_S)
+
+    # --- settings -------------------------------------------------------------------------------------
+
+    async def adopt(self, new: Settings, actor: str) -> dict[str, Any]:
+        """Take what can change live of new settings; which keys did, and which need a restart."""
+        live, _ = settings_room.changed(self.settings, new)
+        _, restart = settings_room.changed(self._started_with, new)  # named until it has been done
+        self.settings = new
+        self.engine.roll.set_policy(new.policy())
+        self.engine.pace = _pace(new)
+        self.cleanup.account = new.cleanup.account
+        if "cleanup.every_s" in live:
+            self.cleanup.set_every(_ms(new.cleanup.every_s))
+        data = {"changed": live, "needs_restart": restart}
+        self.note("settings.reloaded", self.clock.now_ms(), data, actor)
+        await self.engine.durable()
+        return data
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(tick_ms=_ms(settings.watch.tick_s), flush_ms=_ms(settings.store.flush_s))
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path is not None else None
+
+
+def _client_tls(settings: Settings) -> ssl.SSLContext:
+    """For the link: the broker must prove who it is; we do where a certificate is given."""
+    mqtt = settings.mqtt
+    context = ssl.create_default_context(cafile=_text(mqtt.ca_file))
+    if mqtt.cert_file is not None:
+        context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
+    return context
