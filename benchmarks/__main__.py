@@ -11,7 +11,19 @@ from pathlib import Path
 
 from benchmarks import rig
 
-NAMES = ("heartbeats", "door_ingest", "link", "store")
+NAMES = (
+    "heartbeats",
+    "silence",
+    "cleanup",
+    "restart",
+    "memory",
+    "login",
+    "lock",
+    "commit",
+    "door_ingest",
+    "link",
+    "store",
+)
 
 
 def about(name: str) -> str:
@@ -33,6 +45,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of a steady load (5)")
     parser.add_argument("--history", type=int, default=0, help="store: ended sessions to begin with (0)")
     parser.add_argument("--hold", action="store_true", help="silence: leave the mass silence hold on")
+    parser.add_argument("--timeout-s", type=float, default=20, help="silence, cleanup: of the sessions (20)")
+    parser.add_argument("--over-s", type=float, default=10, help="silence: the wave that is spread out (10)")
     parser.add_argument("--only", default="", help="ways in, as in door,mosquitto; all unless given")
     options = parser.parse_args()
     if not options.names:

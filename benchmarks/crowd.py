@@ -6,6 +6,7 @@ Must not know sockets. Every session has a topic of its own; ids look like the U
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 
 from whosin.mqtt.codec import V311, Version, encode_publish
@@ -21,9 +22,11 @@ class Crowd:
         self.companies = min(companies, count)
         self.site = site
         self.client = client
+        self._mark = zlib.crc32(site.encode()) & 0xFFF
 
     def ident(self, nth: int) -> str:
-        return f"{nth:08x}-1b7e-44c8-a4c2-{nth * 7919 % (1 << 48):012x}"
+        """No other site's crowd has it."""
+        return f"{nth:08x}-1b7e-4{self._mark:03x}-a4c2-{nth * 7919 % (1 << 48):012x}"
 
     def company(self, nth: int) -> str:
         return f"company-{nth % self.companies:04}"
