@@ -22,8 +22,6 @@ from whosin.ports import Clock, EventRow
 UP = "whosin/v1/up/"
 DOWN = "whosin/v1/down/"
 EVENTS = "whosin/v1/events/"
-DAEMON = "whosin/v1/daemon/"
-EVERYTHING_UP = "whosin/v1/up/#"
 HEARTBEAT = b"/heartbeat"
 BATCH_ID = "@batch"
 SITE_WIDE = "@all"  # stands in the topic of an event that is of no one company
@@ -41,10 +39,9 @@ _TYPES: dict[str, type[Message]] = {
     "lock": messages.LockRequest,
     "unlock": messages.Unlock,
 }
-VERBS = (*_TYPES, "batch")
 _decoders = {verb: msgspec.json.Decoder(kind) for verb, kind in _TYPES.items()}
 _batch_decoder = msgspec.json.Decoder(Batch)
-_encode = msgspec.json.Encoder().encode
+encode_json = msgspec.json.Encoder().encode
 
 
 class Heard(NamedTuple):
@@ -82,12 +79,13 @@ def decode(topic: bytes, payload: bytes, *, retain: bool) -> Heard:
 def split(topic: bytes) -> tuple[str, str, str, str]:
     """Site, company, session and verb of an up topic. Raises BadInput `topic` or `unknown_verb`."""
     try:
-        levels = topic.decode("ascii").split("/")
+        text = topic.decode("ascii")
     except UnicodeDecodeError:
         raise BadInput("topic", "the topic holds more than ASCII") from None
-    if len(levels) != 7 or levels[:3] != ["whosin", "v1", "up"]:
+    levels = text.removeprefix(UP).split("/")
+    if not text.startswith(UP) or len(levels) != 4:
         raise BadInput("topic", f"expected {UP}<site>/<company>/<session>/<verb>")
-    site, company, session, verb = levels[3:]
+    site, company, session, verb = levels
     for name, value in (("site", site), ("company", company), ("session", session)):
         if not IDENT.match(value) and not (name == "session" and value == BATCH_ID):
             raise BadInput("topic", f"the {name} {value!r} does not match [A-Za-z0-9._~:-]{{1,64}}")
@@ -135,14 +133,10 @@ def outward(data: dict[str, Any], clock: Clock) -> dict[str, Any]:
     return out
 
 
-def encode_json(data: Any) -> bytes:
-    return _encode(data)
-
-
 def answer(given: Answer, clock: Clock) -> tuple[str, bytes]:
     """Topic and payload of an answer."""
     topic = f"{DOWN}{given.site}/{given.company}/{given.session}/{given.kind}"
-    return topic, _encode(outward(given.payload, clock))
+    return topic, encode_json(outward(given.payload, clock))
 
 
 def event(row: EventRow, store_id: str, daemon: str) -> tuple[str, bytes] | None:
@@ -163,4 +157,4 @@ def event(row: EventRow, store_id: str, daemon: str) -> tuple[str, bytes] | None
     }
     if row.session is not None:
         cloud_event["subject"] = row.session
-    return topic, _encode(cloud_event)
+    return topic, encode_json(cloud_event)

@@ -233,6 +233,29 @@ def test_what_breaks_the_bounds_of_its_verb(verb, payload):
     assert reason(TOPIC + verb.encode(), json.dumps(payload).encode()) == "schema"
 
 
+def complaint(topic: bytes, payload: bytes = b"") -> str:
+    with pytest.raises(BadInput) as caught:
+        wire.decode(topic, payload, retain=False)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("topic", "level"),
+    [
+        (b"whosin/v1/up/s p/A/s1/login", "site"),
+        (b"whosin/v1/up/s/A p/s1/login", "company"),
+        (b"whosin/v1/up/s/A/s 1/login", "session"),
+    ],
+)
+def test_whoever_reads_the_log_learns_which_level_of_the_topic_is_wrong(topic, level):
+    assert f"the {level} '" in complaint(topic)
+
+
+def test_whoever_reads_the_log_learns_which_field_is_wrong():
+    assert "`user`" in complaint(TOPIC + b"login", b'{"client": "web"}')
+    assert "$.idle_s" in complaint(TOPIC + b"heartbeat", b'{"idle_s": "long"}')
+
+
 # --- anything at all ---------------------------------------------------------------------------------------
 
 json_values = st.recursive(
@@ -279,7 +302,7 @@ def test_anything_at_all_is_a_message_or_bad_input_with_one_of_six_reasons(topic
         str(refused).encode()
     else:
         assert not retain
-        assert heard.verb in wire.VERBS
+        assert heard.verb in (*wire._TYPES, "batch")
         for ident in (heard.site, heard.company, heard.session):
             assert wire.IDENT.match(ident) or ident == wire.BATCH_ID
         again = msgspec.json.encode(heard.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -73,6 +74,17 @@ def test_times_of_people_are_read_with_any_offset_and_utc_without_one(text):
     assert wire.parse_rfc3339(text) == round(datetime(2026, 11, 21, 8, 15, tzinfo=UTC).timestamp() * 1000)
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone cannot be set here")
+def test_a_time_without_an_offset_is_utc_wherever_the_daemon_runs(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert wire.rfc3339(wire.parse_rfc3339("2026-11-21 08:15")) == "2026-11-21T08:15:00.000Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @given(st.text(max_size=30))
 def test_what_is_no_time_is_a_value_error(text):
     with suppress(ValueError):
@@ -126,6 +138,12 @@ def test_an_event_is_a_cloud_event_with_a_stable_id():
         },
     }
     assert wire.event(row(), "store", "whosin") == (topic, payload)
+
+
+def test_an_event_says_who_did_it():
+    _, payload = wire.event(row(type="session.removed", actor="admin", reason="power cut"), "store", "whosin")
+    data = json.loads(payload)["data"]
+    assert (data["by"], data["reason"], data["user"]) == ("admin", "power cut", "anna")
 
 
 def test_an_event_of_a_whole_site_says_so_in_its_topic_and_has_no_subject():
