@@ -164,15 +164,16 @@ class Door:
         """Since when reading has been held up because the inbox is full; 0 if it is not."""
         return self._held_since_ms
 
-    def restore(self, rows: Sequence[ObserverRow], last_seq: int) -> None:
+    def restore(self, rows: Sequence[ObserverRow], last_seq: int, stored_ms: int) -> None:
         """Before `start`: the durable observers of before, which now wait for their clients.
 
-        `last_seq` is the last event of before; what is owed of those is given back by `owe`.
+        `last_seq` is the last event of before; what is owed of those is given back by `owe`. `stored_ms` is the
+        wall clock when we were last seen alive: the time since then is our absence, not theirs, if it has
+        passed at all (the clock may have been set meanwhile).
         """
         self._last_seq = last_seq
-        now_ms = self.clock.now_ms()
         for row in rows:
-            left_ms = self.clock.timeline_ms(row.expires) - now_ms
+            left_ms = row.expires - stored_ms
             if left_ms <= 0:
                 self._store_observer(row.client_id, None)
                 continue
