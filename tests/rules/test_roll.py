@@ -8,7 +8,7 @@ import pytest
 
 from tests.rules.driver import DEFAULTS, DOOR, LINK, START, Driver
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Unlock
-from whosin.model import Account, ClientType, Limits, Policy, Role, Status
+from whosin.model import Account, ClientType, Company, Limits, Policy, Role, Session, Status
 from whosin.rules.roll import Sender
 from whosin.rules.states import IllegalMove
 
@@ -618,6 +618,23 @@ def test_what_was_proven_silent_before_the_blindness_is_so_whenever_it_is_looked
         d.regain(2 * MINUTES_5)
         d.pass_to(2 * MINUTES_5)
         assert [e.at for e in d.happened("session.disconnected")] == [MINUTES_5]
+
+
+def test_after_a_restart_nobody_falls_before_we_have_seen_again_whatever_moments_were_stored():
+    """A session stored an hour before the proof it was stored with: the clock was set back between both."""
+    d = Driver(sources=())
+    d.roll.watch(LINK, START)
+    session = Session(1, "s1", Company("s", "A"), "anna", "desktop", START - 3_600 * S)
+    session.source = LINK
+    d.roll.enter(session)
+    d.roll.file(session)
+    d.sweep(10 * S)
+    d.hear(11 * S, "s1", Lost(), source=LINK)
+    assert d.status("s1") is Status.ACTIVE
+    d.regain(20 * S, LINK)
+    assert d.deadline("s1") == 110 * S
+    d.pass_to(110 * S)
+    assert [e.at for e in d.happened("session.disconnected")] == [110 * S]
 
 
 def test_a_session_heard_through_the_other_source_lives_on_with_that_one():

@@ -102,7 +102,7 @@ class Roll:
         """
         due: list[tuple[int, int, Session]] = []
         for watch in self.watches.values():
-            until_ms = min(at_ms, watch.sight.proof_ms)
+            until_ms = min(at_ms, watch.sight.silent_ms)
             if watch.deadlines.next_ms <= until_ms:
                 due += [
                     (due_ms, session.key, session)
@@ -302,7 +302,7 @@ class Roll:
         if session.status is not Status.ACTIVE:
             return
         due_ms = self.deadline(session)
-        if due_ms <= at_ms and due_ms <= self.watches[session.source].sight.proof_ms:
+        if due_ms <= at_ms and due_ms <= self.watches[session.source].sight.silent_ms:
             session.filed_ms = 0
             self._disconnect(session, due_ms)
 

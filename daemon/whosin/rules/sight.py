@@ -52,6 +52,12 @@ class Sight:
     def blind(self) -> bool:
         return self.blind_since_ms is not None
 
+    @property
+    def silent_ms(self) -> int:
+        """Up to here silence is proven. Not at all until we have seen for the first time: what is known of
+        before a restart was stored at several moments, and the wall clock may have been set between them."""
+        return -1 if self._fresh else self.proof_ms
+
     def blind_total_ms(self, at_ms: int) -> int:
         """All blindness so far, the present one included."""
         now = 0 if self.blind_since_ms is None else max(0, at_ms - self.blind_since_ms)
