@@ -167,8 +167,8 @@ class Door:
     def restore(self, rows: Sequence[ObserverRow], last_seq: int, stored_ms: int) -> None:
         """Before `start`: the durable observers of before, which now wait for their clients.
 
-        `last_seq` is the last event of before; what is owed of those is given back by `owe`. `stored_ms` is the
-        wall clock when we were last seen alive: the time since then is our absence, not theirs, if it has
+        `last_seq` is the last event of before; what is owed of those is given back by `owe`. `stored_ms` is
+        the wall clock when we were last alive: the time since then is our absence, not theirs, if it has
         passed at all (the clock may have been set meanwhile).
         """
         self._last_seq = last_seq
