@@ -65,7 +65,7 @@ class Population:
     # --- one person -----------------------------------------------------------------------------------
 
     async def _live(self, number: int, client: str, draw: Random) -> None:
-        await asyncio.sleep(draw.uniform(0, 30))
+        await asyncio.sleep(draw.uniform(0, 30))  # real time: they do not all come at once
         while True:
             try:
                 login = await self._come(number, client, draw)

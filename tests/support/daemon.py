@@ -113,16 +113,18 @@ class Daemon:
             )
         return self.process
 
-    def start(self, *, ready: bool = True) -> Daemon:
+    def start(self, *, ready: bool = True, limit_s: float = 15.0) -> Daemon:
         self.launch()
-        until(lambda: self.answers("/readyz" if ready else "/healthz"), what="the daemon is ready")
+        path = "/readyz" if ready else "/healthz"
+        until(lambda: self.answers(path), limit_s, what="the daemon is ready")
         return self
 
-    def answers(self, path: str) -> bool:
+    def answers(self, path: str, timeout_s: float = 10.0) -> bool:
+        """Whether it says 200 there; fails if its process has ended."""
         assert self.process is not None
         assert self.process.poll() is None, f"the daemon ended: {self.log.read_text()[-2000:]}"
         try:
-            return self.get(path, token=None)[0] == 200
+            return self.ask("GET", path, token=None, timeout_s=timeout_s)[0] == 200
         except OSError:
             return False
 
@@ -165,8 +167,10 @@ class Daemon:
     def get(self, path: str, token: str | None = "") -> tuple[int, Any]:
         return self.ask("GET", path, token=token)
 
-    def ask(self, method: str, path: str, body: Any = None, token: str | None = "") -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
+    def ask(
+        self, method: str, path: str, body: Any = None, token: str | None = "", timeout_s: float = 10.0
+    ) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=timeout_s)
         try:
             headers = {"Content-Type": "application/json"}
             if token is not None:

@@ -19,7 +19,7 @@ import pytest
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 SHIPPED = Path(__file__).parents[2] / "config" / "mosquitto"
 
@@ -41,7 +41,8 @@ def wait_for(condition: Callable[[], object], limit_s: float = 10.0) -> None:
 
 
 class Mosquitto:
-    """One broker. `listener` replaces the shipped way in (`{port}` is filled in), `extra` is appended."""
+    """One broker. `listener` replaces the shipped way in (`{port}` is filled in), `extra` is appended.
+    `within` are words that go before the command, as for a network namespace, where `host` is its address."""
 
     def __init__(
         self,
@@ -49,8 +50,12 @@ class Mosquitto:
         *,
         listener: str = "listener {port} 127.0.0.1\nallow_anonymous true",
         extra: str = "",
+        within: Sequence[str] = (),
+        host: str = "127.0.0.1",
     ) -> None:
         self.folder = folder
+        self.host = host
+        self._within = within
         self.port = free_port()
         self.state = folder / "mosquitto.db"
         self.config = folder / "mosquitto.conf"
@@ -83,7 +88,9 @@ class Mosquitto:
         program = find_program("mosquitto")
         assert program is not None, "mosquitto is not installed"
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen([program, "-c", self.config], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [*self._within, program, "-c", self.config], stdout=log, stderr=log
+            )
         wait_for(self._serves)
         return self
 
@@ -91,7 +98,7 @@ class Mosquitto:
         assert self._process is not None
         assert self._process.poll() is None, f"mosquitto ended: {self.log.read_text()}"
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.host, self.port)) == 0
 
     def stop(self) -> None:
         """As the system does: it saves its state. Harmless if it does not run."""
