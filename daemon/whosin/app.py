@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,11 @@ from whosin.errors import Refused, SettingsError, StoreError, StoreRefused
 from whosin.observe.counts import Counts
 from whosin.observe.journal import BadInputLog, Journal
 from whosin.observe.logs import Logs, configure
-from whosin.observe.metrics import Metrics
 from whosin.store.sqlite import SqliteStore
 from whosin.web.server import HttpServer
 
 if TYPE_CHECKING:
+    from whosin.observe.metrics import Metrics
     from whosin.settings import Settings
 
 FLUSH_LOGS_EVERY_S = 60.0
@@ -80,7 +81,6 @@ class App:
             bad_input=self._bad_input, reload=self.reload,
         )  # fmt: skip
         self.engine, self.cleanup, self.desk = self.daemon.engine, self.daemon.cleanup, self.daemon.desk
-        self._metrics = Metrics(self.counts, _Gauges(self), list(settings.client_types))
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -224,6 +224,13 @@ class App:
         ) as file:
             file.write(secret + "\n")
         fresh.replace(path)
+
+    @cached_property
+    def _metrics(self) -> Metrics:
+        """Made for the first who asks: the library behind it is nothing to wait for at the start."""
+        from whosin.observe.metrics import Metrics  # noqa: PLC0415 - see above
+
+        return Metrics(self.counts, _Gauges(self), list(self.settings.client_types))
 
     async def _render_metrics(self, accept: str) -> tuple[bytes, str]:
         return self._metrics.render(accept)

@@ -1,19 +1,18 @@
-"""The application: routes, refusals and the few objects they share. Must not know sockets."""
+"""The application: routes, refusals and the few objects they share. Must not know sockets.
+
+Importing this takes longer than starting all the rest, so `early` does it when the daemon already serves.
+"""
 
 from collections.abc import Callable
 
 from fastapi import APIRouter, FastAPI
-from starlette.types import ASGIApp
 
 from whosin import __version__
 from whosin.operations import Operations
 from whosin.web import health, openapi, page, problems
 from whosin.web.auth import Gatekeeper
 from whosin.web.backoff import Backoff
-from whosin.web.gate import Gate
-from whosin.web.guard import BASE
-from whosin.web.health import MetricsRender
-from whosin.web.hosts import Hosts
+from whosin.web.early import MetricsRender
 from whosin.web.routes import administration, cleanup, events, locks, overview, sessions
 from whosin.web.stream import Streams
 
@@ -39,7 +38,7 @@ def create_app(
     now_ms: Callable[[], int],
     open_on_loopback: bool,
 ) -> FastAPI:
-    """The API and the page, without the gate (`guarded_by`)."""
+    """The API and the page, without the gate before them."""
     app = FastAPI(
         title="Whosin",
         version=__version__,
@@ -59,7 +58,3 @@ def create_app(
     for router in (*_ROUTERS, *_OPEN):
         app.include_router(router)
     return app
-
-
-def guarded_by(app: ASGIApp, hosts: Hosts, most_at_once: int, head_bytes: int) -> ASGIApp:
-    return Gate(app, hosts, most_at_once, head_bytes, frozenset({f"{BASE}/events"}))

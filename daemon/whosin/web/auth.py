@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from whosin.operations import Caller, Operations
 from whosin.web.backoff import Backoff
 from whosin.web.hosts import is_loopback_name
-from whosin.web.problems import Problem
+from whosin.web.problem import Problem
 
 ROLES = ("viewer", "operator", "administrator")
 """Rising: each may do what those before it may."""

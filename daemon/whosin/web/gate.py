@@ -1,7 +1,7 @@
 """What every request passes before the app: the Host header, the number at work at once, and headers for all.
 
 Plain ASGI, so that it also covers what the framework answers itself. Must not know any route but those of
-health, which are always answered.
+health, which are always answered, and of event streams.
 """
 
 from email.utils import formatdate
@@ -11,9 +11,11 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from whosin.web.hosts import Hosts
-from whosin.web.problems import Problem
+from whosin.web.problem import Problem
 
 _ALWAYS = frozenset({"/healthz", "/readyz"})
+_STREAMS = frozenset({"/api/v1/events"})
+_UNBOUNDED = _ALWAYS | _STREAMS
 _HEADERS = {
     b"cache-control": b"no-store",
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
@@ -26,18 +28,15 @@ _HEADERS = {
 
 
 class Gate:
-    """`most_at_once` counts requests that are being answered, but for the paths `unbounded`: event streams
-    have a limit of their own. `head_bytes` bounds a head that came in one piece, which the parser lets pass.
+    """`most_at_once` counts requests that are being answered, but for event streams, which have a limit of
+    their own. `head_bytes` bounds a head that came in one piece, which the parser lets pass.
     """
 
-    def __init__(
-        self, app: ASGIApp, hosts: Hosts, most_at_once: int, head_bytes: int, unbounded: frozenset[str]
-    ) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, most_at_once: int, head_bytes: int) -> None:
         self._app = app
         self._hosts = hosts
         self._most = most_at_once
         self._head_bytes = head_bytes
-        self._unbounded = _ALWAYS | unbounded
         self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +52,7 @@ class Gate:
         if problem is not None:
             await problem.response(scope["path"])(scope, receive, send_with_headers)
             return
-        counts = scope["path"] not in self._unbounded
+        counts = scope["path"] not in _UNBOUNDED
         self._at_once += counts
         try:
             await self._app(scope, receive, send_with_headers)
@@ -73,7 +72,7 @@ class Gate:
                 f'"{hosts[0][:100]}" is not a name of this daemon; more names are allowed in its settings.'
             )
             return Problem(421, "host", detail)
-        if self._at_once >= self._most and scope["path"] not in self._unbounded:
+        if self._at_once >= self._most and scope["path"] not in _UNBOUNDED:
             detail = f"{self._at_once} requests are being answered; no more than {self._most} are at once."
             return Problem(503, "busy", detail, headers={"Retry-After": "1"})
         return None

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from whosin.web.problems import Problem
+from whosin.web.problem import Problem
 
 BASE = "/api/v1"
 BODY_LIMIT = 1024 * 1024

@@ -1,23 +1,18 @@
 """For machines that look after the daemon: alive, ready, metrics."""
 
-from collections.abc import Awaitable, Callable
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from whosin.web.answers import answer
+from whosin.web import early
 from whosin.web.auth import Engine, Gatekeeper, may_reach_all
 from whosin.web.schemas import Alive, ProblemDetails, Ready
-
-MetricsRender = Callable[[str], Awaitable[tuple[bytes, str]]]
-"""From the Accept header to the page and its content type; whoever gives it keeps its work off the loop."""
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz", response_model=Alive, summary="Is it alive?")
 async def healthz() -> Response:
-    return answer({"alive": True})
+    return early.alive()
 
 
 @router.get(
@@ -25,8 +20,7 @@ async def healthz() -> Response:
 )
 async def readyz(engine: Engine) -> Response:
     """503 with the reasons while it does not."""
-    problems = engine.problems()
-    return answer({"ready": not problems, "problems": problems}, 503 if problems else 200)
+    return early.ready(engine)
 
 
 @router.get(
@@ -46,7 +40,7 @@ async def metrics(request: Request) -> Response:
     gatekeeper: Gatekeeper = request.app.state.gatekeeper
     if not gatekeeper.local(request):
         may_reach_all(gatekeeper.admit(request, "viewer"), "this page")
-    render: MetricsRender = request.app.state.metrics
+    render: early.MetricsRender = request.app.state.metrics
     body, content_type = await render(request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": content_type})
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from whosin.web.examples import EXAMPLES
 from whosin.web.guard import BASE, GuardedRoute
-from whosin.web.problems import MEDIA_TYPE
+from whosin.web.problem import MEDIA_TYPE
 
 Json = dict[str, Any]
 

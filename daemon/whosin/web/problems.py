@@ -1,13 +1,8 @@
-"""Refusals as RFC 9457 problem details, each with a `code` for programs and a sentence for people.
-
-Owns which exception becomes which answer. Must not know any route.
-"""
+"""Which exception becomes which refusal: the one table. Must not know any route."""
 
 from difflib import get_close_matches
-from http import HTTPStatus
 from typing import Any, get_args, get_type_hints
 
-import msgspec
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -16,10 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from whosin.errors import Refused, StoreError
+from whosin.web.problem import Problem
 
 Json = dict[str, Any]
-
-MEDIA_TYPE = "application/problem+json"
 
 _STATUS_OF_CODE = {
     "bad_cursor": 400,
@@ -34,36 +28,6 @@ _STATUS_OF_CODE = {
     "not_found": 404,
 }
 """Of `errors.Refused`; every other code is a 409: understood, and not possible as things stand."""
-
-
-class Problem(Exception):  # noqa: N818 - the word of RFC 9457
-    """A refusal on its way out. `more` are extension members, `errors` one entry per wrong field."""
-
-    def __init__(
-        self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.headers = headers
-        self.more = more
-
-    def body(self, instance: str) -> bytes:
-        return msgspec.json.encode(
-            {
-                "type": f"urn:whosin:problem:{self.code}",
-                "title": HTTPStatus(self.status).phrase,
-                "status": self.status,
-                "detail": self.detail,
-                "instance": instance,
-                "code": self.code,
-                **self.more,
-            }
-        )
-
-    def response(self, instance: str) -> Response:
-        return Response(self.body(instance), self.status, self.headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -13,15 +13,16 @@ from time import monotonic
 from typing import Any
 
 import h11
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from whosin.operations import Operations
-from whosin.web.app import create_app, guarded_by
-from whosin.web.health import MetricsRender
+from whosin.web.early import Early, MetricsRender
+from whosin.web.gate import Gate
 from whosin.web.hosts import Hosts
-from whosin.web.problems import MEDIA_TYPE, Problem
+from whosin.web.problem import MEDIA_TYPE, Problem
 from whosin.web.stream import Streams
 
 
@@ -68,8 +69,15 @@ class HttpServer:
         self._tls = (tls_cert, tls_key) if tls_cert else None
         self._context: ssl.SSLContext | None = None
         self._streams = Streams(self._bounds.streams, self._bounds.keep_alive_s)
-        app = create_app(operations, metrics, self._streams, now_ms=now_ms, open_on_loopback=loopback)
-        gate = guarded_by(app, Hosts(allowed_hosts), self._bounds.requests_at_once, self._bounds.head_bytes)
+
+        def make() -> ASGIApp:
+            from whosin.web.app import create_app  # noqa: PLC0415 - long, and so in a thread
+
+            return create_app(operations, metrics, self._streams, now_ms=now_ms, open_on_loopback=loopback)
+
+        self._early = Early(make, operations)
+        bounds = self._bounds
+        gate = Gate(self._early, Hosts(allowed_hosts), bounds.requests_at_once, bounds.head_bytes)
         self._config = _config(gate, self._bounds)
         self._state = ServerState()
         self._server: asyncio.Server | None = None
@@ -87,6 +95,7 @@ class HttpServer:
             ssl=self._context,
             ssl_handshake_timeout=10 if self._context else None,
         )
+        self._early.begin()
 
     @property
     def port(self) -> int:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from whosin.web.problems import Problem
+from whosin.web.problem import Problem
 
 Json = dict[str, Any]
 Changes = AsyncIterator[tuple[str, str, Json]]

@@ -9,7 +9,7 @@ from whosin.operations import Page, SessionQuery
 from whosin.web.answers import answer, page
 from whosin.web.auth import Engine, Who
 from whosin.web.guard import ForOperators, ForViewers, api
-from whosin.web.problems import Problem
+from whosin.web.problem import Problem
 from whosin.web.questions import LogOff, SessionFilter
 from whosin.web.schemas import LogOffResults, Session, Sessions
 
