@@ -216,6 +216,19 @@ async def test_a_row_that_can_never_be_stored_is_left_out_and_the_rest_kept(benc
     assert (again.status("a"), again.status("b")) == ("active", "active")
 
 
+async def test_events_that_every_way_out_has_taken_leave_the_memory(tmp_path: Path) -> None:
+    bench = await Bench(tmp_path / "w.db", sources=("door", "link")).start()
+    bench.wires["link"].ready = False
+    for ident in ("a", "b"):
+        await bench.login(ident)
+    assert len(bench.engine.outbox._fresh) >= 2  # the link has still to get them
+    bench.wires["link"].ready = True
+    await bench.go(1)
+    assert not bench.engine.outbox._fresh
+    assert [event["subject"] for event in bench.published("session.logged_in")] == ["a", "b"] * 2
+    await bench.close()
+
+
 async def test_a_way_out_that_is_no_more_keeps_no_history_back(tmp_path: Path) -> None:
     both = await Bench(tmp_path / "w.db", sources=("door", "link")).start()
     both.wires["link"].ready = False

@@ -1,7 +1,8 @@
 """Events on their way out: at least once, in order, each with one id (the durable outbox).
 
 Owns one cursor per transport: every event up to it need not be sent again. Events are rows of the history;
-what is fresh is kept in memory, what is older is read back. Must not know MQTT or SQL.
+what is fresh is kept in memory until all have taken it, what is older is read back. Must not know MQTT or
+SQL.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from whosin.observe.counts import Counts
 from whosin.ports import EventRow, Store, Transport
 
 WINDOW = 2_000  # events handed over and not yet done
-FRESH = 20_000  # events kept in memory
+FRESH = 20_000  # events kept in memory for who has not taken them yet
 PAGE = 500
 
 log = structlog.get_logger("whosin.outbox")
@@ -104,6 +105,9 @@ class Outbox:
                     self._reading = asyncio.get_running_loop().create_task(
                         self._read_back(sink), name="outbox"
                     )
+        taken = min((sink.handed for sink in self.sinks.values()), default=self._last)
+        while self._fresh and self._fresh[0].seq <= taken:
+            self._fresh.popleft()
 
     def _hand_fresh(self, sink: Sink) -> None:
         first = self._fresh[0].seq

@@ -167,7 +167,11 @@ class SqliteStore:
 
     async def prune(self, before: int, limit: int) -> int:
         """Delete at most `limit` events, ended sessions and finished passes from before (wall ms)."""
-        return await self._run(self._writer, transactions.prune, before, limit)
+        gone = await self._run(self._writer, transactions.prune, before, limit)
+        if gone < limit:  # nothing is left to do
+            for channel in (self._writer, self._reader):
+                await self._run(channel, _forget_pages)
+        return gone
 
     async def _fold(self) -> None:
         """Fold the log into the file: nearly all of it beside the commits, on a connection of its own, and
@@ -312,6 +316,12 @@ class SqliteStore:
 
 def _nothing(_: sqlite3.Connection) -> None:
     """Only to have the connection."""
+
+
+def _forget_pages(db: sqlite3.Connection) -> None:
+    """What was read and written is kept in memory, up to `cache_size`, long after anybody needs it: let it
+    go. The system has it still."""
+    db.execute("PRAGMA shrink_memory")
 
 
 def _session(db: sqlite3.Connection, ident: str) -> list[SessionRow]:
