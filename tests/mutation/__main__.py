@@ -15,9 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.mutation import explained
+from tests.mutation.explained import Key
 from tests.mutation.forks import Trouble
 from tests.mutation.mutants import Mutant, mutants_of
-from tests.mutation.report import Report
+from tests.mutation.report import Report, key_of, show
 from tests.mutation.rooms import HERE, ROOMS
 from tests.mutation.survey import Room
 from tests.mutation.trial import Verdict, examine
@@ -33,14 +34,15 @@ def main() -> int:
     rooms = _rooms(asked)
     every = {room.name: [*_mutants(room)] for room in rooms}
     chosen = _chosen([it for mutants in every.values() for it in mutants], asked)
+    explanations = explained.read(asked.explained)
+    known = {key for one in explanations for key in one.keys}
     verdicts: list[Verdict] = []
     started = time.monotonic()
     for room in rooms:
         files = {str(file) for file in room.sources}
         if mine := [it for it in chosen if it.file in files]:
-            verdicts += _examined(room, mine, asked.jobs)
-    known = [it for mutants in every.values() for it in mutants]
-    report = Report(known, verdicts, explained.read(asked.explained))
+            verdicts += _examined(room, mine, known, asked.jobs)
+    report = Report([it for mutants in every.values() for it in mutants], verdicts, explanations)
     report.show(time.monotonic() - started, drafts=asked.draft)
     return 0 if report.good else 1
 
@@ -114,12 +116,15 @@ def _changed_since(ref: str) -> defaultdict[str, set[int]]:
     return found
 
 
-def _examined(room: Room, mutants: list[Mutant], jobs: int) -> list[Verdict]:
+def _examined(room: Room, mutants: list[Mutant], known: set[Key], jobs: int) -> list[Verdict]:
+    """The verdicts; what survives unexplained is shown at once."""
     print(f"{room.name}: {len(mutants)} mutants", flush=True)
     started = time.monotonic()
     found = []
     for n, verdict in enumerate(examine(room, mutants, jobs), 1):
         found.append(verdict)
+        if verdict.killer is None and key_of(verdict.mutant) not in known:
+            show(verdict)
         if n % 250 == 0:
             print(f"  {n} after {time.monotonic() - started:.0f} s", flush=True)
     return found

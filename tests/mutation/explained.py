@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.mutation.mutants import Mutant
 
+Key = tuple[str, str, str, str]  # file, function, line, what it becomes
 FILE = Path(__file__).with_name("explained.toml")
 
 
@@ -22,7 +23,7 @@ class Explanation:
     why: str
 
     @property
-    def keys(self) -> list[tuple[str, str, str, str]]:
+    def keys(self) -> list[Key]:
         return [(self.file, self.function, self.line, text) for text in self.becomes]
 
 

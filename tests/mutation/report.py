@@ -1,4 +1,4 @@
-"""What is told in the end: what survived and is not explained, what is explained for nothing, the table."""
+"""What is told: what survives and is not explained, what is explained for nothing, the table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from tests.mutation.explained import Explanation, draft
+from tests.mutation.explained import Explanation, Key, draft
 from tests.mutation.mutants import Mutant
 from tests.mutation.rooms import HERE
 from tests.mutation.trial import Verdict
@@ -20,16 +20,16 @@ class Report:
 
     def __init__(self, every: list[Mutant], verdicts: list[Verdict], explanations: list[Explanation]) -> None:
         self.verdicts = sorted(verdicts, key=lambda it: (it.mutant.file, it.mutant.lines.start))
-        alive = {_key(it.mutant) for it in verdicts if it.killer is None}
-        died = {_key(it.mutant) for it in verdicts} - alive
-        known = {_key(it) for it in every}
+        alive = {key_of(it.mutant) for it in verdicts if it.killer is None}
+        died = {key_of(it.mutant) for it in verdicts} - alive
+        known = {key_of(it) for it in every}
         files = {key[0] for key in known}
         explained = [key for one in explanations for key in one.keys]
         self.stale = [key for key in explained if key[0] in files and (key not in known or key in died)]
         self.died = died
         self.explained = alive & {*explained}
         self.open = [
-            it for it in self.verdicts if it.killer is None and _key(it.mutant) not in self.explained
+            it for it in self.verdicts if it.killer is None and key_of(it.mutant) not in self.explained
         ]
 
     @property
@@ -37,8 +37,6 @@ class Report:
         return not self.open and not self.stale
 
     def show(self, seconds: float, *, drafts: bool) -> None:
-        for it in self.open:
-            _show(it)
         if drafts:
             print("\n" + draft([replace(it.mutant, file=name(it.mutant.file)) for it in self.open]))
         for key in self.stale:
@@ -58,7 +56,7 @@ class Report:
             if it.killer is not None:
                 row["killed"] += 1
             else:
-                row["explained" if _key(it.mutant) in self.explained else "survived"] += 1
+                row["explained" if key_of(it.mutant) in self.explained else "survived"] += 1
         rows["all"] = sum(rows.values(), Counter())
         print(f"\n{'file':<40}" + "".join(f"{column:>11}" for column in COLUMNS))
         for file, row in rows.items():
@@ -75,12 +73,13 @@ def name(file: str) -> str:
     return path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else path.name
 
 
-def _key(mutant: Mutant) -> tuple[str, str, str, str]:
+def key_of(mutant: Mutant) -> Key:
+    """As explanations name it."""
     return name(mutant.file), mutant.function, mutant.before, mutant.after
 
 
-def _show(verdict: Verdict) -> None:
+def show(verdict: Verdict) -> None:
     mutant = verdict.mutant
     reached = f"reached by {verdict.tests} tests" if verdict.tests else "reached by no test"
     print(f"\n{name(mutant.file)}:{mutant.lines.start} in {mutant.function}, {reached}")
-    print(f"- {mutant.before}\n+ {mutant.after}")
+    print(f"- {mutant.before}\n+ {mutant.after}", flush=True)
