@@ -226,6 +226,10 @@ class _Walk:
                 yield _Edit(self._start(node), self._start(node) + width, new)
             case ast.BinOp(left=left, op=op, right=right):
                 yield self._operator(left, right, *BINARY[type(op)])
+                if isinstance(op, ast.BitAnd | ast.BitOr):
+                    for side in (left, right):
+                        yield from self._mask(side)
+                    return
             case ast.IfExp(test=test):
                 yield from self._truth(test)
             case ast.Lambda(body=body) if not isinstance(body, ast.Constant):
@@ -262,6 +266,13 @@ class _Walk:
             if not isinstance(value, TRIED_OTHERWISE) and name not in TAKE_ANYTHING_BUT_NONE:
                 yield self._instead(value, "None")
             yield from self._expression(value, text=name in TEXTS)
+
+    def _mask(self, node: ast.expr) -> Iterator[_Edit]:
+        """One more would often touch a bit that is known; the next bits are others."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value:
+            yield self._instead(node, hex(node.value << 1))
+        else:
+            yield from self._expression(node)
 
     def _constant(self, node: ast.Constant, value: object, *, text: bool) -> Iterator[_Edit]:
         match value:

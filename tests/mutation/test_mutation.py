@@ -185,6 +185,9 @@ def test_a_sample_is_the_same_for_the_same_seed(planted):
             "return None", "return min(a, 1)", "return max(None, 1)", "return max(a, 2)",
         ]),
         ("if a: return", ["if (not (a)): return", "if a: pass"]),
+        ("return a & 0x04 | b", [
+            "return None", "return a | 0x04 | b", "return a & 0x8 | b", "return a & 0x04 & b",
+        ]),
         ("assert a < b", []),
         ("x: int | None = 0x80", ["x: int | None = 0x81"]),
     ],

@@ -256,6 +256,10 @@ def test_equal_topics_are_the_same_object_and_few_are_kept():
     [
         (Publish(b"a/#", b""), V5, "wildcard"),
         (Publish(b"a", b"", 1), V5, "packet identifier 0"),
+        (Publish(b"a", b"", -1, packet_id=1), V5, "QoS -1"),
+        (Publish(b"a", b"", 3, packet_id=1), V311, "QoS 3"),
+        (Publish(b"a", b"", 1, packet_id=65_536), V311, "packet identifier 65536"),
+        (Publish(b"a", b"", 0, dup=True), V311, "at QoS 0"),
         (Publish(b"a", b"", 0, packet_id=3), V5, "at QoS 0"),
         (Publish(b"a", b"", properties=Properties(receive_maximum=1)), V5, "does not belong"),
         (PubAck(0), V311, "packet identifier 0"),

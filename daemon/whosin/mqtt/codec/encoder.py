@@ -76,7 +76,7 @@ def encode_publish(
         _fail("PUBLISH", f"a topic of {len(topic)} bytes", Reason.PACKET_TOO_LARGE)
     body = len(topic).to_bytes(2, "big") + topic
     if qos:
-        if not 0 < packet_id <= 0xFFFF or qos > 2:
+        if not 0 < packet_id <= 0xFFFF or not 0 < qos <= 2:
             _fail("PUBLISH", f"QoS {qos} with packet identifier {packet_id}")
         body += packet_id.to_bytes(2, "big")
     elif packet_id or dup:
@@ -128,6 +128,9 @@ def _connect(packet: Connect, _: Version) -> bytes:
         _fail("CONNECT", "a password without a user name")
     flags = packet.clean_start << 1 | (packet.username is not None) << 7 | (packet.password is not None) << 6
     if will is not None:
+        problem = topic_problem(will.topic)
+        if problem or not 0 <= will.qos <= 2:
+            _fail("CONNECT", f"the will has {problem or f'QoS {will.qos}'}")
         flags |= 0x04 | will.qos << 3 | will.retain << 5
     if not 0 <= packet.keep_alive <= 0xFFFF:
         _fail("CONNECT", f"keep alive {packet.keep_alive}; 0 to 65535 are allowed")
@@ -135,9 +138,6 @@ def _connect(packet: Connect, _: Version) -> bytes:
     body += _props(packet.properties, "CONNECT", version)
     body += write_text(packet.client_id, "CONNECT", "client identifier")
     if will is not None:
-        problem = topic_problem(will.topic)
-        if problem or not 0 <= will.qos <= 2:
-            _fail("CONNECT", f"the will has {problem or f'QoS {will.qos}'}")
         body += write_properties(will.properties, "CONNECT", WILL) if version == V5 else b""
         body += write_binary(will.topic, "CONNECT", "will topic")
         body += write_binary(will.payload, "CONNECT", "will payload")
