@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,98 @@ def test_a_deadline_that_comes_sooner_is_not_late_even_within_a_bucket_that_has_
     assert board.take(grain + 99) == []
     assert board.take(grain + 100) == [(grain + 100, "s0")]
     assert board.take(grain + 300) == []
+
+
+def begun() -> tuple[Board, int]:
+    """A board whose bucket at the returned moment has begun, 50 ms ago, and holds nothing any more."""
+    board, grain = Board(), GRAIN_MS - BASE % GRAIN_MS
+    board.add(grain + 10)
+    assert board.take(grain + 50) == [(grain + 10, "s0")]
+    return board, grain
+
+
+def test_a_deadline_may_move_on_a_little_within_a_bucket_that_has_begun():
+    board, grain = begun()
+    session = board.add(grain + 100)
+    board.move(session, grain + 150)
+    assert board.take(grain + 149) == []
+    assert board.take(grain + 150) == [(grain + 150, "s1")]
+    assert board.take(grain + 1_000) == []
+
+
+@pytest.mark.parametrize("later", [255, 256, 257, 700])
+def test_a_deadline_that_moved_on_is_found_in_the_same_call_if_it_has_come_too(later):
+    board, grain = begun()
+    session = board.add(grain + 100)
+    board.move(session, grain + later)
+    assert board.take(grain + 800) == [(grain + later, "s1")]
+    assert board.take(grain + 9_000) == []
+
+
+@pytest.mark.parametrize("later", [255, 256, 257, 700])
+def test_a_deadline_that_moved_on_is_not_taken_before_it(later):
+    board, grain = begun()
+    session = board.add(grain + 100)
+    board.move(session, grain + later)
+    assert board.take(grain + later - 1) == []
+    assert board.queue.next_ms <= BASE + grain + later
+    assert board.take(grain + later) == [(grain + later, "s1")]
+
+
+def test_a_deadline_that_comes_sooner_into_a_bucket_that_has_begun_is_not_lost():
+    board, grain = begun()
+    session = board.add(grain + 5_000)
+    board.move(session, grain + 100)
+    assert board.take(grain + 100) == [(grain + 100, "s1")]
+    assert board.take(grain + 9_000) == []
+
+
+def test_filing_under_a_later_moment_does_not_undo_the_earlier_one():
+    board = Board()
+    session = board.add(1_000)
+    board.queue.file(session, BASE + 9_000)
+    assert board.take(1_000) == [(1_000, "s0")]
+
+
+def test_a_session_that_was_taken_can_come_again():
+    board = Board()
+    session = board.add(1_000)
+    for due in (1_000, 2_000, 300_000):
+        board.due[session] = BASE + due
+        board.queue.file(session, BASE + due)
+        assert board.take(due - 1) == []
+        assert board.take(due) == [(due, "s0")]
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_those_that_went_elsewhere_do_not_hide_the_others(opened):
+    board, grain = begun()
+    ended, sooner, _, late = (board.add(grain + 600 + nth) for nth in range(4))
+    if opened:
+        assert board.take(grain + 599) == []
+    board.due[ended] = None
+    board.move(sooner, grain + 300)
+    board.move(late, grain + 900)
+    assert board.take(grain + 700) == [(grain + 300, "s2"), (grain + 602, "s3")]
+    assert board.take(grain + 900) == [(grain + 900, "s4")]
+
+
+def test_the_next_moment_is_that_of_the_first_in_the_queue():
+    board, grain = begun()
+    assert board.queue.next_ms == NEVER
+    for due in (100, 90, 80):
+        board.add(grain + due)
+    assert board.queue.next_ms == BASE + grain + 80
+    board.take(grain + 100, 1)
+    assert board.queue.next_ms == BASE + grain + 90
+    board.take(grain + 100)
+    assert board.queue.next_ms == NEVER
+    board.add(grain + 1_000)
+    board.add(grain + 700)
+    begins = BASE + grain + 512  # that bucket: who is in it is looked at when it begins
+    assert board.queue.next_ms == begins
+    board.take(grain + 600)
+    assert board.queue.next_ms == BASE + grain + 700
 
 
 def test_a_session_that_went_elsewhere_is_not_taken():

@@ -63,12 +63,9 @@ class Deadlines:
         taken: list[tuple[int, Session]] = []
         self._open(until_ms)
         while self._near and len(taken) < limit and self._near[0][0] <= until_ms:
-            near_ms, key, bucket, session = heappop(self._near)
+            near_ms, _, bucket, session = heappop(self._near)
             due = self._due(session)
             if due is None or session.filed_ms != bucket:
-                continue
-            if near_ms < due < bucket + GRAIN_MS:  # it has moved on a little
-                heappush(self._near, (due, key, bucket, session))
                 continue
             session.filed_ms = 0
             if due <= near_ms:
