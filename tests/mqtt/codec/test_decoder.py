@@ -114,6 +114,17 @@ def test_a_packet_as_large_as_the_limit_is_taken_and_none_larger(version, limit)
         assert (caught.value.reason, caught.value.packet) == (Reason.PACKET_TOO_LARGE, "PUBLISH")
 
 
+def test_the_limit_is_of_each_packet_not_of_what_comes_at_once():
+    packet = Publish(b"a", bytes(90))
+    decoder = greeted(C, V311)
+    decoder.max_packet = 95
+    wire = encode(packet, V311)
+    assert len(wire) == 95
+    assert decoder.feed(wire * 3) == [packet] * 3
+    with pytest.raises(ProtocolError, match="96 bytes; at most 95"):
+        decoder.feed(wire + encode(Publish(b"a", bytes(91)), V311))
+
+
 def test_the_limit_holds_for_the_first_packet_too():
     wire = encode(Connect("c" * 100), V311)
     decoder = Decoder(C, max_packet=len(wire))

@@ -116,10 +116,9 @@ def _connack(reader: Reader, version: Version) -> ConnAck:
         reason = _reason(reader, code)
         properties = read_properties(reader, "CONNACK")
     else:
-        properties = NO_PROPERTIES
-        reason = CONNACK_311.get(code, Reason.SUCCESS)
         if code not in CONNACK_311:
             reader.fail(f"return code {code}; 0 to 5 are allowed", Reason.PROTOCOL_ERROR)
+        reason, properties = CONNACK_311[code], NO_PROPERTIES
     if flags and reason:
         reader.fail("session present in a refusal", Reason.PROTOCOL_ERROR)
     return ConnAck(bool(flags), reason, properties)
