@@ -77,7 +77,8 @@ def sum_up(outcomes: list[Outcome], seconds: float) -> int:
         f"\n{len(outcomes)} rounds in {seconds:.0f} s: {len(bad)} wrong{f' {sorted(bad)}' if bad else ''}\n"
         f"commands {total['said']:.0f}, answers {total['answers']:.0f}, events heard {total['events']:.0f}; "
         f"dead found {total['found']:.0f}; disconnects put down to this program's own lateness "
-        f"{total['excused']:.0f} ({total['late_s']:.0f} s late in all)\nrounds with: {faults}"
+        f"{total['excused']:.0f} ({total['late_s']:.0f} s late in all); gone with a broker that was killed "
+        f"or forgot {total['gone']:.0f}\nrounds with: {faults}"
     )
     return 1 if bad else 0
 

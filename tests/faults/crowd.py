@@ -141,7 +141,7 @@ class Crowd:
 
     def _answered(self, member: Member, kind: str, body: dict[str, Any]) -> None:
         if kind == "ended":
-            member.over = member.over or body["status"]
+            member.end(time.monotonic())
             for key, asked in self._asked.items():
                 if key[0] == member.id and not asked.done():
                     asked.set_result(body)
@@ -263,7 +263,7 @@ class Crowd:
             said = self._say(member, "logout", {"reason": "done"})
             while said.acked is None:  # noqa: ASYNC110 - short, and there are many
                 await asyncio.sleep(0.02)
-            member.over = member.over or "logged_off"
+            member.end(said.acked)
             await asyncio.sleep(dice.uniform(0.05, 0.3))
 
     async def _locks(self, member: Member, dice: Random) -> None:

@@ -31,6 +31,7 @@ MAY_FOLLOW = {
 class Verdict:
     wrong: list[str]
     excused: int  # disconnected, and this program had really not beaten in time
+    gone: int  # what a broker had acknowledged, or was to hand on, when it was killed or forgot
     found: int  # of those who died
     latest_s: float  # by how much the latest of them was dated after the end of its patience
 
@@ -45,7 +46,7 @@ class Judge:
         for row in facts.rows:
             if row.session is not None:
                 self._of[row.session].append(row)
-        self.excused = self.found = 0
+        self.excused = self.found = self.gone = 0
         self.latest_s = 0.0
 
     def verdict(self) -> Verdict:
@@ -54,7 +55,7 @@ class Judge:
             self.orders, self.events,
         )  # fmt: skip
         wrong = [sentence for check in checks for sentence in check()]
-        return Verdict(wrong, self.excused, self.found, self.latest_s)
+        return Verdict(wrong, self.excused, self.gone, self.found, self.latest_s)
 
     # --- the daemon by itself -------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class Judge:
             if self._when.innocent(member, at):
                 yield f"{member.id}: disconnected at {when}, and it was beating"
                 continue
-            if member.died is None or at < member.died:
+            if (member.died is None or at < member.died) and (member.over is None or at < member.over):
                 self.excused += 1
             earliest = self._when.earliest(member, at)
             if at < earliest - TOLERANCE_S:
@@ -176,13 +177,17 @@ class Judge:
     def commands(self) -> Iterator[str]:
         """What was acknowledged has been done."""
         for said in self._record.said:
-            if said.acked is None or said.reason >= 128 or self._when.at_mercy(said):
+            if said.acked is None or said.reason >= 128:
                 continue
             kinds = {row.type for row in self._of[said.session]}
-            if said.verb == "login" and "session.logged_in" not in kinds:
-                yield f"{said.session}: its login was acknowledged at {self._at(said.acked)} and is lost"
-            if said.verb == "logout" and not kinds & FINAL.keys():
-                yield f"{said.session}: its logout was acknowledged at {self._at(said.acked)} and is lost"
+            lost = (said.verb == "login" and "session.logged_in" not in kinds) or (
+                said.verb == "logout" and not kinds & FINAL.keys()
+            )
+            if lost and self._when.at_mercy(said):
+                self.gone += 1
+            elif lost:
+                when = self._at(said.acked)
+                yield f"{said.session}: its {said.verb} was acknowledged at {when} and is lost"
 
     def answers(self) -> Iterator[str]:
         """What was answered is written down."""
@@ -266,7 +271,9 @@ class Judge:
                 newest[row.session] = max(newest[row.session], seq)
             for seq in sorted(outward.keys() - first.keys()):
                 row = outward[seq]
-                if seq <= marker and not (way == "link" and self._with_the_broker(row)):
+                if seq <= marker and way == "link" and self._with_the_broker(row):
+                    self.gone += 1
+                elif seq <= marker:
                     yield f"the observer ({way}) never heard seq {seq}, {row.type} of {row.session}"
 
     def _with_the_broker(self, row: Row) -> bool:

@@ -47,11 +47,14 @@ class Member:
     beats: list[float] = field(default_factory=list)
     died: float | None = None
     dropped: float | None = None  # its own connection broke: the will goes out
-    over: str | None = None  # why it says nothing any more
+    over: float | None = None  # it logged out, or was told that it has ended
 
     @property
     def beating(self) -> bool:
         return self.died is None and self.over is None
+
+    def end(self, at: float) -> None:
+        self.over = self.over or at
 
 
 @dataclass(slots=True)

@@ -269,7 +269,7 @@ def play(seed: int, keep: bool = False, broken: str | None = None) -> Outcome:
         verdict = it.run()
     except Exception as error:  # noqa: BLE001 - told with the seed, and the next round goes on
         (folder / "failed.txt").write_text(traceback.format_exc())
-        verdict = Verdict([f"the round itself failed: {error!r}"], 0, 0, 0.0)
+        verdict = Verdict([f"the round itself failed: {error!r}"], 0, 0, 0, 0.0)
     seconds = time.monotonic() - began
     (folder / "record.txt").write_text(pformat(it.record, width=200, compact=True))
     counts: dict[str, float] = {
@@ -278,6 +278,7 @@ def play(seed: int, keep: bool = False, broken: str | None = None) -> Outcome:
         "events": sum(len(events) for events in it.record.events.values()),
         "found": verdict.found,
         "excused": verdict.excused,
+        "gone": verdict.gone,
         "late_s": round(sum(late for _, late in it.record.lags), 1),
         **{f"fault {fault.kind}": 1 for fault in plan.faults},
     }

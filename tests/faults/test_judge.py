@@ -112,6 +112,18 @@ def test_one_who_did_not_beat_for_no_reason_is_excused(story: Story) -> None:
     assert not story.wrong
 
 
+def test_one_that_logged_out_beats_no_more_and_may_fall_if_its_logout_went_with_the_broker(
+    story: Story,
+) -> None:
+    anna = story.record.members["anna"]
+    anna.beats = [0.2, 0.7, 1.2]
+    anna.end(1.3)
+    story.add(4.2, "session.disconnected", "anna", reason="silence")
+    story.facts.live["anna"] = "disconnected"
+    assert not story.wrong
+    assert story.verdict.excused == 0
+
+
 def test_a_dead_one_dated_before_its_time_is_wrong(story: Story) -> None:
     story.facts.rows[2] = story.facts.rows[2]._replace(at=BASE + 4.7)
     assert "0.30 s before its time" in story.wrong

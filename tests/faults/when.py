@@ -100,11 +100,10 @@ class When:
 
     def innocent(self, member: Member, at: float) -> bool:
         """It kept beating up to then, whenever it could."""
-        if (member.died is not None and member.died <= at) or not member.beats:
+        silenced = [moment for moment in (member.died, member.over) if moment is not None]
+        if any(moment <= at for moment in silenced) or not member.beats:
             return False
-        beats = [beat for beat in member.beats if at - 10.0 <= beat <= at]
-        if member.over is None:
-            beats.append(at)
+        beats = [*(beat for beat in member.beats if at - 10.0 <= beat <= at), at]
         return all(self._open_time(member.way, a, b) <= self._terms.beat_within_s for a, b in pairwise(beats))
 
     def _open_time(self, way: str, start: float, end: float) -> float:
