@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -76,3 +78,9 @@ def test_making_it_keeps_no_loop_from_ending() -> None:
     asyncio.run(begin_and_stop())
     slow.go_on.set()
     assert time.monotonic() - began < 5
+
+
+def test_the_daemon_starts_without_the_api_and_the_library_of_the_metrics() -> None:
+    asked = "import sys, whosin.app; print({'fastapi', 'pydantic', 'prometheus_client'} & sys.modules.keys())"
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert said.stdout == "set()\n"
