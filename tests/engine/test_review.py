@@ -114,6 +114,18 @@ async def test_time_down_does_not_count_for_who_was_heard_by_a_source_that_is_no
     await moved.close()
 
 
+async def test_which_connection_was_lost_of_a_disconnected_session_is_kept_too(tmp_path: Path) -> None:
+    bench = await Bench(tmp_path / "w.db").start()
+    await bench.login("s1", conn=1)
+    await bench.go(301)
+    await bench.say("s1", "lost", {"conn": 2})
+    await bench.crash()
+    live = bench.engine.live("s1")
+    assert live is not None
+    assert live.conn == 2
+    await bench.close()
+
+
 async def test_a_late_proof_takes_nothing_from_the_blind_seconds(tmp_path: Path) -> None:
     bench = await Bench(tmp_path / "w.db", sources=("link",)).start()
     await bench.login("a")

@@ -368,6 +368,7 @@ class Roll:
             if session.conn is not None and message.conn < session.conn:
                 return
             session.conn = message.conn
+            self.out.sessions[session.key] = session
         if session.status is not Status.ACTIVE or session.lost_ms:
             return
         session.lost_ms = at_ms
