@@ -1,0 +1,157 @@
+"""What can be seen from outside of the daemon: what was received, answered, acknowledged, published, ordered.
+
+Owns the records, and when there was trouble that the daemon may take for blindness. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.simulator.world import FOR_EVER
+
+if TYPE_CHECKING:
+    from tests.simulator.machine import Life
+    from tests.simulator.script import Who
+    from tests.simulator.world import World
+
+
+@dataclass(eq=False)
+class Sign:
+    """Something received from or for one session."""
+
+    at_ms: int
+    verb: str
+    body: dict[str, Any]
+    life: int
+    order: int
+
+
+@dataclass(eq=False)
+class Known:
+    """All that is known of one session. Times are the world's."""
+
+    who: Who
+    knocks: list[int] = field(default_factory=list)  # signs of life that only others' faults could stop
+    slow: list[tuple[int, int]] = field(default_factory=list)  # its own network carried nothing
+    signs: list[Sign] = field(default_factory=list)  # received, in order
+    losses: list[Sign] = field(default_factory=list)
+    logouts: list[Sign] = field(default_factory=list)
+    answers: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+    accepted: bool = False
+    arrived_ms: int | None = None
+    left_ms: int | None = None
+    died_ms: int | None = None
+    logout_acked: bool = False
+
+
+@dataclass(eq=False)
+class Trouble:
+    """A stretch in which the daemon may have been blind through this source (None: both)."""
+
+    source: str | None
+    began_ms: int
+    ended_ms: int = FOR_EVER
+
+
+class Witness:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.known: dict[str, Known] = {}
+        self._order = 0
+        self.troubles: list[Trouble] = []
+        self.disk_troubles: list[Trouble] = []
+        self.starts: list[int] = []
+        self.published: dict[str, dict[str, dict[str, Any]]] = {"broker": {}, "door": {}}
+        self.orders: list[tuple[int, str, tuple[Any, ...], Any]] = []
+        self.ghost: Callable[..., None] = lambda *_args, **_more: None
+        self.policies: list[tuple[int, Any]] = []  # (since, kinds) as settings were
+
+    def knows(self, who: Who) -> Known:
+        return self.known.setdefault(who.id, Known(who))
+
+    # --- trouble --------------------------------------------------------------------------------------
+
+    def trouble(self, source: str | None, began_ms: int) -> Trouble:
+        found = Trouble(source, began_ms)
+        self.troubles.append(found)
+        return found
+
+    def disk_trouble(self, until_ms: int) -> None:
+        self.disk_troubles.append(Trouble(None, self.world.now - 100, until_ms))
+
+    def troubled(self, source: str, since_ms: int, until_ms: int) -> int:
+        """How much of the stretch may have been blind."""
+        spans = sorted(
+            (max(it.began_ms, since_ms), min(it.ended_ms, until_ms))
+            for it in self.troubles
+            if it.source in (None, source) and it.began_ms < until_ms and it.ended_ms > since_ms
+        )
+        total, reached = 0, since_ms
+        for began, ended in spans:
+            if ended > reached:
+                total += ended - max(began, reached)
+                reached = ended
+        return total
+
+    # --- records --------------------------------------------------------------------------------------
+
+    def heard(self, life: Life, source: str, _at_ms: int, messages: Sequence[Any]) -> None:
+        for message in messages:
+            if message.retain:
+                continue
+            levels = message.topic.decode("latin-1").split("/")
+            if len(levels) != 7:
+                continue
+            _, _, _, site, company, ident, verb = levels
+            try:
+                body = json.loads(message.payload or b"{}")
+            except ValueError:
+                continue
+            if ident == "@batch":
+                for one in body.get("sessions", ()):
+                    self._sign(life, source, site, company, one, "heartbeat", {})
+            else:
+                self._sign(life, source, site, company, ident, verb, body)
+
+    def _sign(
+        self, life: Life, source: str, site: str, company: str, ident: str, verb: str, body: dict[str, Any]
+    ) -> None:
+        known = self.known.get(ident)
+        if known is None or (known.who.site, known.who.company) != (site, company):
+            return
+        who = known.who
+        if verb == "login" and (body.get("user"), body.get("client"), body.get("machine")) != (
+            who.user, who.client, who.machine,
+        ):  # fmt: skip
+            return
+        self._order += 1
+        sign = Sign(self.world.now, verb, body, life.number, self._order)
+        if verb == "lost":
+            known.losses.append(sign)
+        elif verb == "logout":
+            known.logouts.append(sign)
+        else:
+            known.signs.append(sign)
+
+    def answered(self, known: Known, kind: str, body: dict[str, Any]) -> None:
+        known.answers.append((self.world.now, kind, body))
+        self.world.tell(known.who.id, f"hears {kind} {body}")
+        if kind == "login" and body.get("accepted"):
+            known.accepted = True
+
+    def acknowledged(self, tag: object) -> None:
+        if isinstance(tag, tuple) and tag[0] == "logout":
+            self.known[tag[1]].logout_acked = True
+
+    def announced(self, where: str, topic: str, payload: bytes) -> None:
+        """An event reached a listener."""
+        if topic.startswith("whosin/v1/events/"):
+            body = json.loads(payload)
+            seen = self.published[where]
+            before = seen.get(body["id"])
+            if before is not None and before != body:
+                self.world.wrong(f"one event id, two facts: {before} and {body}")
+            seen[body["id"]] = body
