@@ -264,6 +264,10 @@ class _Gauges:
             return None
         return not self._app.engine.roll.watches["link"].sight.blind
 
+    def door(self) -> tuple[int, Mapping[str, int]] | None:
+        door = self._app.daemon.door
+        return None if door is None else (door.connections, door.counts)
+
     def blind_s(self) -> float:
         now = self._app.clock.now_ms()
         since = [watch.sight.blind_since_ms for watch in self._app.engine.roll.watches.values()]

@@ -45,6 +45,8 @@ ADDED = {
     "whosin_answers_suppressed_total": ("counter", set()),
     "whosin_events_published_total": ("counter", set()),
     "whosin_tasks": ("gauge", set()),
+    "whosin_door_connections": ("gauge", set()),
+    "whosin_door_interventions_total": ("counter", {"what"}),
 }
 
 
@@ -52,6 +54,7 @@ class Gauges:
     """Everything is there."""
 
     connected: bool | None = True
+    at_door: tuple[int, dict[str, int]] | None = 9, {"closed_slow": 2}
     blind = 0.0
 
     def sessions(self):
@@ -76,6 +79,9 @@ class Gauges:
 
     def broker_connected(self):
         return self.connected
+
+    def door(self):
+        return self.at_door
 
     def blind_s(self):
         return self.blind
@@ -175,6 +181,15 @@ def test_without_a_link_there_is_no_broker_to_be_connected_to(metrics, gauges, c
     assert value(metrics, "broker_connected") == shown
 
 
+def test_what_the_door_gave_up_is_told_by_what(metrics, gauges):
+    assert value(metrics, "door_connections") == 9
+    assert value(metrics, "door_interventions_total", what="closed_slow") == 2
+    assert value(metrics, "door_interventions_total", what="dropped_qos_0") == 0
+    gauges.at_door = None
+    assert value(metrics, "door_connections") is None
+    assert value(metrics, "door_interventions_total", what="closed_slow") is None
+
+
 def test_no_success_is_claimed_before_there_was_one(counts, gauges):
     counts.last_pass_s = 0
     assert value(Metrics(counts, gauges, process=False), "cleanup_last_success_timestamp_seconds") is None
@@ -220,6 +235,7 @@ def test_nothing_is_labelled_by_user_or_session(metrics):
         "le",
         "version",
         "python",
+        "what",
     }
 
 

@@ -32,6 +32,7 @@ LIVE = ("active", "disconnected")  # shown even at 0, so that a rule on them alw
 REASONS = ("topic", "size", "encoding", "schema", "retained", "unknown_verb")
 CAUSES = ("operator", "cleanup", "replaced", "blocking")
 VERBS = ("login", "heartbeat", "logout", "lost", "lock", "unlock")
+DOOR = ("closed_slow", "dropped_qos_0", "overflowed_sessions", "paused_for_inbox", "paused_for_rate")
 WHY_GONE = ("silence", "lost", "idle")
 
 
@@ -59,6 +60,10 @@ class Gauges(Protocol):
 
     def broker_connected(self) -> bool | None:
         """Whether the link hears; None without a link."""
+        ...
+
+    def door(self) -> tuple[int, Mapping[str, int]] | None:
+        """Connections at the door, and what it did to keep its limits, by what; None without a door."""
         ...
 
     def blind_s(self) -> float:
@@ -102,6 +107,7 @@ class Metrics:
         yield from self._cleanup_metrics()
         yield from self._store_metrics()
         yield from self._sight_metrics()
+        yield from self._door_metrics()
         yield self._seats()
         about = "Tasks of the event loop; a number that only grows is a leak."
         yield _gauge("tasks", about, (), {(): self._gauges.tasks()})
@@ -172,6 +178,15 @@ class Metrics:
         self._blind_s = max(self._blind_s, self._counts.blind_ms / 1000 + self._gauges.blind_s())
         about = "How long a source of messages was not heard, in all."
         yield _counter("blind_seconds", about, (), {(): self._blind_s})
+
+    def _door_metrics(self) -> Iterator[Metric]:
+        door = self._gauges.door()
+        if door is None:
+            return
+        connections, done = door
+        yield _gauge("door_connections", "Connections at the door now.", (), {(): connections})
+        about = "Connections, sessions and messages given up at the door and reading held up there, by what."
+        yield _counter("door_interventions", about, ("what",), _filled(DOOR, done))
 
     def _seats(self) -> Metric:
         used: _Samples = {}
