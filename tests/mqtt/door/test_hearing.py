@@ -57,6 +57,9 @@ async def subscribed(house, pattern, qos=1, **who):
         ("portal", "whosin/v1/down/+/#", True),
         ("portal", "whosin/v1/down/#", True),
         ("portal", "whosin/v1/events/north/#", False),
+        ("portal", "whosin/v1/down/+/+/+/+/#", True),
+        ("portal", "/".join("+" * 9), False),  # deeper than any topic: thousands of levels would be kept
+        ("portal", "+/" * 8 + "#", False),
         ("watcher", "whosin/v1/events/north/#", True),
         ("watcher", "whosin/v1/events/south/#", False),
         ("watcher", "whosin/v1/events/#", True),

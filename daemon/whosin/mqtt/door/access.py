@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ROOT: Final = "whosin/v1/"
 UP: Final = b"whosin/v1/up/"
 
+_LEVELS: Final = 8
+"""Of a filter that can match a topic of ours: those have seven at most, and `#` may stand behind them."""
+
 _IDENT: Final = re.compile(r"[A-Za-z0-9._~:-]{1,64}")
 
 
@@ -71,6 +74,8 @@ class Rights:
 
         `whosin/v1/#` is what a client writes who wants all that it may hear: it gets that, and no more.
         """
+        if pattern.count("/") >= _LEVELS:
+            return []
         if self.account is None:
             return [pattern]
         if not self.sound:
