@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import tracemalloc
 
-from tests.mqtt.door.fakes import House, down, up
-from whosin.mqtt.codec import Publish, Subscribe, Subscription
+from tests.mqtt.door.fakes import FakeIntake, House, down, up
+from whosin.clock import SystemClock
+from whosin.mqtt.codec import V5, Connect, Publish, Subscribe, Subscription, encode
+from whosin.mqtt.door import Door
 
 CROWD = 2_000
 SLOW = 500
@@ -84,3 +88,40 @@ async def test_keeping_2000_keep_alives_touches_only_those_that_are_due():
         client.connection._time_is_up = None  # would raise if the timer looked before it is due
     house.advance(80_000)
     assert len(house.door.wheel) == CROWD
+
+
+async def test_nobody_waits_behind_more_than_a_few_pieces_of_what_others_send():
+    intake = FakeIntake()
+    door = Door("127.0.0.1:0", clock=SystemClock(), name="whosin")
+    await door.start(intake)
+    loop = asyncio.get_running_loop()
+    turns = 0
+    heard_in: dict[int, int] = {}
+    deliver = intake.deliver
+
+    def count(source, at_ms, peer, messages):
+        heard_in[turns] = heard_in.get(turns, 0) + len(messages)
+        deliver(source, at_ms, peer, messages)
+
+    def turn():
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    intake.deliver = count
+    message = encode(up(), V5)
+    lines = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(20)]
+    for number, line in enumerate(lines):  # into the system's buffers: the loop does not run meanwhile
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        line.sendall(encode(Connect(f"s{number}", version=V5), V5) + message * 3_000)
+    turn()
+    async with asyncio.timeout(30):
+        while len(intake.heard) < 20 * 3_000:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+    for line in lines:
+        line.close()
+    await door.stop()
+    first = 20 * (door.limits.piece + len(message))  # who is read for the first time is not known to have so much to say
+    most, *_ = sizes = sorted((count * len(message) for count in heard_in.values()), reverse=True)
+    assert most <= first
+    assert sizes[3] <= 2 * door.limits.pieces * door.limits.piece

@@ -3,8 +3,9 @@
 Owns the protocol's conversation: what comes in is checked and handed on, what goes out is paced. Must not
 know sessions of the domain, other connections, or what a payload says.
 
-It is a plain `asyncio.Protocol`, so it runs on every event loop. Nothing it meets makes it raise: a peer
-that breaks the rules is told why (MQTT 5) and loses its connection.
+It is a plain `asyncio.BufferedProtocol`: that runs on every event loop, and lets us say how much of one
+peer is read at a time. Nothing it meets makes it raise: a peer that breaks the rules is told why (MQTT 5)
+and loses its connection.
 """
 
 from __future__ import annotations
@@ -54,13 +55,14 @@ if TYPE_CHECKING:
 RATE: Final = 1
 INTAKE: Final = 2
 ACKS: Final = 4
+TURN: Final = 8
 """Why reading is paused; bits, since several can hold."""
 
 _TOPICS_OF_ONE: Final = 64
 _TOPICS_OF_MANY: Final = 4_096
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Implements `ports.Peer` for what was said through it."""
 
     def __init__(self, door: Door) -> None:
@@ -102,6 +104,15 @@ class Connection(asyncio.Protocol):
         self.door.wheel.arm(self.timer, self.heard_ms + self.door.limits.connect_ms)
         if self.door.holding:
             self.pause(INTAKE)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """One for all connections: it is filled and emptied in one go."""
+        return self.door.piece
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self.door.piece[:nbytes]))
+        if nbytes == len(self.door.piece) and not self.closed:
+            self.door.has_more(self)
 
     def data_received(self, data: bytes) -> None:
         if self.closed:

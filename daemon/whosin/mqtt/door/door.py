@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from whosin.errors import SettingsError
 from whosin.mqtt.codec import Publish, Reason
 from whosin.mqtt.door import observers
 from whosin.mqtt.door.access import ROOT
-from whosin.mqtt.door.connection import INTAKE, Connection
+from whosin.mqtt.door.connection import INTAKE, TURN, Connection
 from whosin.mqtt.door.filters import AS_PUBLISHED, QOS, FilterTree
 from whosin.mqtt.door.limits import DoorLimits
 from whosin.mqtt.door.session import Queued, Session
@@ -66,6 +66,9 @@ class Door:
         self.status = b"online"
         self.heard_by: FilterTree[Session] = FilterTree()
         self.counts: Counter[str] = Counter()
+        self.piece = memoryview(bytearray(self.limits.piece))
+        self._line: deque[Connection] = deque()  # those with much to say, whose turn has not come
+        self._heavy = 0  # how many of them were read in this turn of the loop
         self.holding = False
         self._held_since_ms = 0
         self._store_observer = store_observer
@@ -300,6 +303,25 @@ class Door:
         self._held_since_ms = 0
         for connection in list(self._connections):
             connection.resume(INTAKE)
+
+    def has_more(self, connection: Connection) -> None:
+        """It had a whole piece to say: few such are read in one turn, since all others wait for them."""
+        if self._loop is None:
+            return
+        if not self._heavy:
+            self._loop.call_soon(self._next_in_line)
+        self._heavy += 1
+        if self._line or self._heavy > self.limits.pieces:
+            connection.pause(TURN)
+            self._line.append(connection)
+
+    def _next_in_line(self) -> None:
+        self._heavy = 0
+        for _ in range(min(self.limits.pieces, len(self._line))):
+            self._line.popleft().resume(TURN)
+        if self._line and self._loop is not None:
+            self._heavy = 1  # the turn after this one is called already
+            self._loop.call_soon(self._next_in_line)
 
     def rejected(self, reason: str, sample: bytes) -> None:
         if self._intake is not None:

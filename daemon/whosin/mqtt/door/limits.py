@@ -22,6 +22,10 @@ class DoorLimits:
     little too large is counted as such and costs nobody the connection."""
     batch_packet: int = 260 * 1024
     """Largest packet of those who may send batches."""
+    piece: int = 8 * 1024
+    """What is read of one connection in one turn of the loop."""
+    pieces: int = 4
+    """How many of those who had a whole piece to say are read in one turn; the others wait in line."""
     will: int = 8 * 1024
     client_id: int = 128
     """Characters."""
