@@ -16,8 +16,7 @@ from pathlib import Path
 
 from benchmarks import rig
 from benchmarks.heartbeats import PATIENT
-from benchmarks.lines import dial
-from benchmarks.silence import packets, published
+from tests.support.lines import dial, packets, published
 from whosin.mqtt.codec import V5, encode_puback
 
 Question = Callable[[int], tuple[bytes, bytes]]

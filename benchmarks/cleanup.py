@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks import rig
 from benchmarks.crowd import Crowd
-from benchmarks.lines import dial, say
 from benchmarks.silence import everybody_in, impatient
+from tests.support.lines import dial, say
 
 FLOOR_S = 5.0
 SETTINGS = {

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import peers, rig
 from benchmarks.crowd import Crowd, shares
-from benchmarks.lines import dial, say
+from tests.support.lines import dial, say
 
 FLOOR_US = 5.0
 PATIENT = {

@@ -11,7 +11,7 @@ import json
 from benchmarks import asking, rig
 from benchmarks.crowd import Crowd
 from benchmarks.heartbeats import login
-from benchmarks.lines import dial, say
+from tests.support.lines import dial, say
 from whosin.mqtt.codec import V5, encode_publish
 
 CROWD = Crowd(1_000, companies=1, site="locks")

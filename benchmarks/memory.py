@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import peers, rig
 from benchmarks.crowd import Crowd
 from benchmarks.heartbeats import PATIENT, login
-from benchmarks.lines import dial, say
+from tests.support.lines import dial, say
 
 FLOOR_BYTES = 700.0
 

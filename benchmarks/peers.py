@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.lines import pour
 from benchmarks.rig import until
+from tests.support.lines import pour
 from tests.support.mosquitto import Mosquitto, find_program
 from tests.support.ports import free_port
 

@@ -17,7 +17,6 @@ import multiprocessing.connection
 import re
 import select
 import socket
-import struct
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from typing import Any
 
 from benchmarks import peers, rig
 from benchmarks.crowd import Crowd, shares
-from benchmarks.lines import dial, say
+from tests.support.lines import dial, packets, published, say
 from whosin.mqtt.codec import V5, encode_puback, encode_publish
 
 FLOOR_S = 2.0
@@ -37,36 +36,6 @@ ASKED_PER_S = 100
 PATIENCE_S = 120  # from an observer's start, before the last beats
 
 Pipe = multiprocessing.connection.Connection
-
-
-# --- packets, as they come ----------------------------------------------------------------------------
-
-
-def packets(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Take the complete ones out: first byte, and what follows the length."""
-    at, end = 0, len(buffer)
-    while end - at >= 2:
-        length, shift, body = 0, 0, at + 1
-        while body < end:
-            length |= (buffer[body] & 0x7F) << shift
-            shift += 7
-            body += 1
-            if buffer[body - 1] < 0x80:
-                break
-        else:
-            break
-        if body + length > end:
-            break
-        yield buffer[at], bytes(buffer[body : body + length])
-        at = body + length
-    del buffer[:at]
-
-
-def published(body: bytes) -> tuple[bytes, int, bytes]:
-    """Topic, packet id and payload of a PUBLISH at QoS 1, MQTT 5."""
-    (size,) = struct.unpack_from(">H", body)
-    (packet_id,) = struct.unpack_from(">H", body, 2 + size)
-    return body[2 : 2 + size], packet_id, body[5 + size + body[4 + size] :]
 
 
 # --- the observer -------------------------------------------------------------------------------------
