@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -563,6 +564,129 @@ CROWD = Policy(
 )
 TestCrowd = Crowd.TestCase
 TestCrowd.settings = DEPTH
+
+
+# --- a few histories, always the same ones -----------------------------------------------------------------
+
+STEPS = 60
+
+
+def _crowd_step(machine: Crowd, some: Random) -> None:
+    ident = some.choice([ident for ident, _ in Crowd.WHO])
+    thing = some.choice(["a", "a/b", "a/c", "*"])
+    match some.choice(
+        ["ask", "ask", "ask", "wait_for", "leave_sticky", "unlock", "unlock_held", "go", "wait"]
+    ):
+        case "ask":
+            sticky, shared = some.random() < 0.2, some.random() < 0.5
+            machine.ask(ident, thing, wait=some.choice([None, 5, 60]), shared=shared, sticky=sticky)
+        case "wait_for":
+            machine.wait_for(ident, thing)
+        case "leave_sticky":
+            machine.leave_sticky(ident, thing, shared=some.random() < 0.5)
+        case "unlock":
+            machine.unlock(ident, thing)
+        case "unlock_held":
+            machine.unlock_held(ident, nth=some.randrange(4), older=some.random() < 0.2)
+        case "go":
+            machine.go(ident, how=some.choice(["logout", "remove", "idle"]))
+        case "wait":
+            machine.wait(ms=some.choice([1, 1_000, 5_000, 15_000, 60_000, 900_000]))
+
+
+def _message(some: Random) -> Message:
+    choice = some.choice
+    who = {
+        "user": choice(["anna", "ben", "cleo"]), "client": choice(["desktop", "web", "kiosk", "robot"]),
+        "machine": choice([None, "PC1", "PC2"]), "os_session": choice([None, 1, 2]),
+        "conn": choice([None, None, 1, 2, 3]),
+    }  # fmt: skip
+    idle = choice([None, 0, 99.9, 100, 5_000])
+    match choice(["login", "naming", "bare", "beat", "lock", "lock", "unlock", "logout", "lost"]):
+        case "login":
+            return Login(**who)
+        case "naming":
+            return Heartbeat(**who, idle_s=idle)
+        case "bare":
+            return BARE_HEARTBEAT
+        case "beat":
+            return Heartbeat(idle_s=idle, conn=who["conn"])
+        case "logout":
+            return Logout()
+        case "lost":
+            return Lost(who["conn"])
+        case kind:
+            return _lock_message(some, kind)
+
+
+def _lock_message(some: Random, kind: str) -> Message:
+    resource = some.choice(["a", "a", "a/b", "a/d", "ab", "*"])
+    if kind == "unlock":
+        return Unlock(resource, token=some.choice([None, None, None, 1, 2, 3, 5]))
+    mode, wait = some.choice([None, "exclusive", "shared"]), some.choice([None, None, 0, 0.3, 1, 2.5, 4, 60])
+    return LockRequest(resource, mode=mode, wait_s=wait, sticky=some.choice([None, None, True, False]))
+
+
+def _after(some: Random) -> int | tuple[int, int]:
+    if some.random() < 0.5:
+        return some.choice([0, 0, 0, 1, 200, 256, 1_000, 2_500, 900_000])
+    return some.randrange(4), some.choice([-1, 0, 0, 1])
+
+
+def _step(machine: Machine, some: Random) -> None:
+    after, ident, source = _after(some), some.choice(IDS), some.choice([DOOR, LINK])
+    match some.choice(
+        ["speak"] * 4 + ["lock"] * 3 + ["other", "beat", "beat", "sweep", "sweep", "lose", "regain", "remove"]
+    ):
+        case "speak":
+            machine.speak(after, ident, _message(some), source)
+        case "lock":
+            machine.lock_or_unlock(
+                after, ident, _lock_message(some, some.choice(["lock", "lock", "unlock"])), source
+            )
+        case "other":
+            machine.speak_for_any_company(after, ident, _message(some), source, some.choice(["A", "B"]))
+        case "beat":
+            machine.beat(after, {one for one in IDS if some.random() < 0.5}, source)
+        case "sweep":
+            machine.sweep(after, limit=some.choice([1, 2, 1 << 30]), prove=some.random() < 0.5)
+        case "lose":
+            what = some.choice(["blind", "doubt", "stall", "jolt", "prove", "blink"])
+            machine.lose_sight(after, source, what=what)
+        case "regain":
+            machine.regain_sight(after, source)
+        case "remove":
+            machine.remove(after, ident, cause=some.choice(["operator", "cleanup"]))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_crowd_that_wants_the_same_things_does_as_the_oracle_says(seed: int) -> None:
+    some, machine = Random(seed), Crowd()
+    machine.start()
+    for _ in range(STEPS):
+        _crowd_step(machine, some)
+        for must_hold in (
+            machine.both_know_the_same_locks, machine.everybody_can_see, machine.no_conflict, machine.table,
+            machine.recount,
+        ):  # fmt: skip
+            must_hold()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_handful_of_sessions_lives_as_the_oracle_says(seed: int) -> None:
+    some, machine = Random(seed), Machine()
+    logins = [_message(some) for _ in range(40)]
+    machine.start([(login, DOOR) for login in logins if isinstance(login, Login)][:4])
+    for _ in range(STEPS):
+        _step(machine, some)
+        for must_hold in (
+            machine.both_know_the_same_sessions, machine.both_know_the_same_locks_and_waiters,
+            machine.everybody_can_see_whom_a_session_blocks,
+            machine.no_two_conflicting_locks_of_different_sessions,
+            machine.every_life_follows_the_table_and_every_release_happens_once,
+            machine.counters_equal_a_recount, machine.nothing_due_is_overlooked,
+        ):  # fmt: skip
+            must_hold()
 
 
 # --- the cadence of the sweep -----------------------------------------------------------------------------

@@ -19,10 +19,9 @@ class Book:
     wait at once: only they may pass a waiter (see `ahead`). `left` are the locks left behind, by resource.
     """
 
-    __slots__ = ("company", "held", "left", "order", "refused", "torn", "wanted")
+    __slots__ = ("held", "left", "order", "refused", "torn", "wanted")
 
-    def __init__(self, company: Company) -> None:
-        self.company = company
+    def __init__(self) -> None:
         self.held: Lanes[Lock] = Lanes()
         self.wanted: Lanes[Want] = Lanes()
         self.refused: dict[Lock, dict[Want, None]] = {}
@@ -33,7 +32,7 @@ class Book:
 
 def book_of(company: Company) -> Book:
     if company.locks is None:
-        company.locks = Book(company)
+        company.locks = Book()
     book: Book = company.locks
     return book
 

@@ -1,0 +1,170 @@
+"""What stands in whose way: who is named, who may pass, what is a cycle (rule 5), mode by mode."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.driver import Driver
+from whosin.rules.locks import blocked_by, blocks_somebody, book_of
+
+WAIT = 600
+
+
+@pytest.fixture
+def d() -> Driver:
+    d = Driver()
+    for user in ("anna", "ben", "cleo", "dora", "emil", "fred"):
+        d.login(0, user, user=user, machine=f"PC of {user}")
+    return d
+
+
+def held(d: Driver) -> set[tuple[str, str]]:
+    return {(lock.session.id, lock.resource) for lock in d.held()}
+
+
+def blocks(d: Driver, ident: str) -> set[str]:
+    """Whom this session's locks block."""
+    return {want.session.id for lock in d.held() if lock.session.id == ident for want in blocked_by(lock)}
+
+
+# --- one who waits for you does not stand in your way ----------------------------------------------------
+
+
+def test_one_who_waits_for_one_of_your_locks_does_not_stand_in_your_way_whatever_else_you_hold(d):
+    d.lock(0, "anna", "a")
+    d.lock(1, "anna", "b")
+    d.lock(2, "ben", "a", wait_s=WAIT)
+    assert d.lock(3, "anna", "a/1")["granted"]
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(False, True), (True, False), (False, False)])
+def test_one_waits_for_you_unless_you_both_only_read(d, mine, theirs):
+    d.lock(0, "anna", "a", shared=mine)
+    d.lock(1, "ben", "a", shared=theirs, wait_s=WAIT)
+    assert d.lock(2, "anna", "a/1")["granted"]
+
+
+def test_one_who_reads_beside_you_stands_in_your_way_if_somebody_else_keeps_it_waiting(d):
+    d.lock(0, "anna", "a", shared=True)
+    d.lock(1, "dora", "b")
+    d.lock(2, "cleo", "*", wait_s=WAIT)  # for anna and dora
+    d.lock(3, "ben", "a", shared=True, wait_s=WAIT)  # for cleo alone
+    answer = d.lock(4, "anna", "a/1", wait_s=WAIT)
+    assert (answer["granted"], answer["code"]) == (False, "deadlock")
+
+
+def test_of_two_waiters_the_earlier_one_is_in_the_way_wherever_it_waits(d):
+    d.lock(0, "anna", "r/1/x")
+    d.lock(1, "ben", "r/2/x")
+    d.lock(2, "cleo", "r/1", wait_s=WAIT)  # for anna
+    d.lock(3, "dora", "r", wait_s=WAIT)  # for anna, ben and cleo
+    d.lock(4, "emil", "r/2", wait_s=WAIT)  # for ben, behind dora
+    d.unlock(5, "ben", "r/2/x")
+    assert held(d) == {("anna", "r/1/x")}
+    d.unlock(6, "anna", "r/1/x")
+    assert held(d) == {("cleo", "r/1")}
+    d.unlock(7, "cleo", "r/1")
+    assert held(d) == {("dora", "r")}
+    d.unlock(8, "dora", "r")
+    assert held(d) == {("emil", "r/2")}
+
+
+# --- who is named --------------------------------------------------------------------------------------
+
+
+def test_a_reader_is_told_of_the_writer_not_of_another_reader(d):
+    d.lock(0, "anna", "a/1", shared=True)
+    d.lock(1, "ben", "a/2")
+    assert d.lock(2, "cleo", "a", shared=True)["holder"]["user"] == "ben"
+    assert blocks(d, "anna") == set()
+    assert blocks(d, "ben") == {"cleo"}
+
+
+def test_one_whom_a_lock_keeps_waiting_is_not_blocked_by_what_keeps_others_before_it_waiting(d):
+    d.lock(0, "anna", "a")
+    d.lock(1, "ben", "b")
+    d.lock(2, "cleo", "*", wait_s=WAIT)
+    d.lock(3, "dora", "a")
+    assert blocks(d, "anna") == {"cleo", "dora"}
+    assert blocks(d, "ben") == {"cleo"}
+
+
+def test_a_reader_behind_a_writer_is_told_what_keeps_that_writer_not_what_keeps_an_earlier_reader(d):
+    d.lock(0, "anna", "a/1")
+    d.lock(1, "ben", "a/2", shared=True)
+    d.lock(2, "cleo", "a", shared=True, wait_s=WAIT)  # for anna
+    d.lock(3, "dora", "a/2", wait_s=WAIT)  # for ben, and behind cleo
+    assert d.lock(4, "emil", "a/2", shared=True)["holder"]["user"] == "ben"
+
+
+def test_a_writer_behind_a_reader_is_told_what_keeps_that_reader_and_no_reader_beside_it(d):
+    d.lock(0, "anna", "a/1")
+    d.lock(1, "ben", "a/2", shared=True)
+    d.lock(2, "cleo", "a", shared=True, wait_s=WAIT)  # for anna
+    assert d.lock(3, "dora", "a/3")["holder"]["user"] == "anna"
+    assert blocks(d, "anna") == {"cleo", "dora"}
+    assert blocks(d, "ben") == set()
+
+
+# --- cycles ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "cycle"), [(False, True, True), (True, False, True), (True, True, False)]
+)
+def test_waiting_behind_somebody_who_waits_for_you_is_a_cycle_unless_you_both_only_read(
+    d, mine, theirs, cycle
+):
+    d.lock(0, "cleo", "r/c")
+    d.lock(1, "dora", "r/a")
+    d.lock(2, "anna", "x")
+    d.lock(3, "ben", "r", shared=theirs, wait_s=WAIT)  # for cleo and dora
+    d.lock(4, "ben", "x", wait_s=WAIT)  # for anna
+    answer = d.lock(5, "anna", "r/a", shared=mine, wait_s=WAIT)
+    assert (answer.get("code") == "deadlock") is cycle
+    assert answer["holder"]["user"] == "dora"
+
+
+def test_a_cycle_over_two_ways_of_waiting_is_seen(d):
+    d.lock(0, "anna", "a")
+    d.lock(1, "ben", "b")
+    d.lock(2, "cleo", "c")
+    d.lock(3, "ben", "a", wait_s=WAIT)
+    d.lock(4, "cleo", "a", wait_s=WAIT)  # behind ben, and for anna
+    d.lock(5, "cleo", "b", wait_s=WAIT)
+    assert d.lock(6, "anna", "c", wait_s=WAIT)["code"] == "deadlock"
+    assert d.lock(7, "anna", "b", wait_s=WAIT)["code"] == "deadlock"
+
+
+# --- whom a lock blocks ----------------------------------------------------------------------------------
+
+
+def test_a_lock_blocks_neither_its_own_session_nor_readers_beside_it(d):
+    d.lock(0, "anna", "a", shared=True)
+    d.lock(1, "ben", "a/1", shared=True)
+    d.lock(2, "anna", "a/1", wait_s=WAIT)  # anna herself, for ben
+    d.lock(3, "cleo", "a/2", shared=True)
+    assert blocks(d, "anna") == set()
+    assert blocks(d, "ben") == {"anna"}
+    assert blocks_somebody(d.session("ben"))
+    assert not blocks_somebody(d.session("anna"))
+    assert not blocks_somebody(d.session("dora"))  # who holds nothing
+
+
+def test_a_lock_left_behind_does_not_block_its_own_user_there_but_everybody_else_and_elsewhere(d):
+    d.lock(0, "anna", "menu", sticky=True)
+    d.logout(1, "anna")
+    d.login(2, "anna-2", user="anna")
+    d.lock(3, "ben", "menu", shared=True, wait_s=WAIT)
+    d.lock(4, "anna-2", "menu/file", wait_s=WAIT)
+    (left,) = book_of(d.company()).left["menu"]
+    assert [want.session.id for want in blocked_by(left)] == ["anna-2", "ben"]
+    assert d.lock(5, "ben", "x")["granted"]
+
+
+def test_a_holder_is_named_with_what_it_does_by_its_lock_or_else_by_its_session(d):
+    d.beat(0, "anna", activity="sits there")
+    d.lock(1, "anna", "a")
+    d.lock(2, "anna", "b", activity="amends b")
+    assert d.lock(3, "ben", "a")["holder"]["activity"] == "sits there"
+    assert d.lock(4, "ben", "b")["holder"]["activity"] == "amends b"
