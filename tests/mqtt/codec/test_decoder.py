@@ -114,15 +114,38 @@ def test_a_packet_as_large_as_the_limit_is_taken_and_none_larger(version, limit)
         assert (caught.value.reason, caught.value.packet) == (Reason.PACKET_TOO_LARGE, "PUBLISH")
 
 
-def test_the_limit_is_of_each_packet_not_of_what_comes_at_once():
-    packet = Publish(b"a", bytes(90))
+@pytest.mark.parametrize("limit", [95, 20_000])
+def test_the_limit_is_of_each_packet_not_of_what_comes_at_once(limit):
+    def sized(size):
+        return Publish(b"a", bytes(size - 5 - (size > 16_000) * 2))
+
     decoder = greeted(C, V311)
-    decoder.max_packet = 95
-    wire = encode(packet, V311)
-    assert len(wire) == 95
-    assert decoder.feed(wire * 3) == [packet] * 3
-    with pytest.raises(ProtocolError, match="96 bytes; at most 95"):
-        decoder.feed(wire + encode(Publish(b"a", bytes(91)), V311))
+    decoder.max_packet = limit
+    wire = encode(sized(limit), V311)
+    assert len(wire) == limit
+    assert decoder.feed(wire * 3) == [sized(limit)] * 3
+    with pytest.raises(ProtocolError, match=f"{limit + 1} bytes; at most {limit}"):
+        decoder.feed(wire + encode(sized(limit + 1), V311))
+
+
+@pytest.mark.parametrize("length", [b"\x80\0", b"\x80\x80\0", b"\x80\x80\x80\0"])
+def test_a_packet_comes_with_its_last_byte_whatever_came_before_it(length):
+    wire = b"\xc0" + length
+    for cut in range(1, len(wire)):
+        decoder = greeted(C, V311)
+        assert decoder.feed(PINGREQ * 20 + wire[:cut]) == [PingReq()] * 20
+        for at in range(cut, len(wire) - 1):
+            assert decoder.feed(wire[at : at + 1]) == []
+        assert decoder.feed(wire[-1:]) == [PingReq()]
+        assert decoder.buffered == 0
+
+
+@BOTH
+def test_a_length_may_be_short_behind_other_packets_too(version):
+    assert greeted(C, version).feed(PINGREQ * 3) == [PingReq()] * 3
+    with pytest.raises(ProtocolError, match="more bytes than it needs") as caught:
+        greeted(C, V5).feed(PINGREQ * 3 + b"\xc0\x80\0")
+    assert caught.value.before == [PingReq()] * 3
 
 
 def test_the_limit_holds_for_the_first_packet_too():

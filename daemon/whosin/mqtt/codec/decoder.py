@@ -258,7 +258,7 @@ class Decoder:
 
     def _check_form(self, data: bytes, start: int, body: int, end: int) -> None:
         """MQTT 5 wants the length in as few bytes as possible (MQTT-1.5.5-1); 3.1.1 does not say so."""
-        if self.version == V5 and body - start > 2 and not data[body - 1]:
+        if self.version == V5 and not data[body - 1]:
             self._fail(data[start], f"a remaining length {end - body} in more bytes than it needs")
 
     def _too_large(self, first: int, size: int) -> NoReturn:

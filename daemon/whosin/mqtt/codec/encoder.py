@@ -76,7 +76,7 @@ def encode_publish(
         _fail("PUBLISH", f"a topic of {len(topic)} bytes", Reason.PACKET_TOO_LARGE)
     body = len(topic).to_bytes(2, "big") + topic
     if qos:
-        if not 0 < packet_id <= 0xFFFF or not 0 < qos <= 2:
+        if not 0 < packet_id <= 0xFFFF or qos not in (1, 2):
             _fail("PUBLISH", f"QoS {qos} with packet identifier {packet_id}")
         body += packet_id.to_bytes(2, "big")
     elif packet_id or dup:
