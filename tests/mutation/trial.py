@@ -252,7 +252,7 @@ class _Finder:
 
 class _Cold(Plugin):
     def __init__(self, room: Room, known: Survey, ranked: list[str]) -> None:
-        super().__init__(room, lambda items: sorted(items, key=lambda it: rank[it.nodeid]))
+        super().__init__(room, lambda items: sorted(items, key=lambda it: rank.get(it.nodeid, 0)))
         rank = {test: n for n, test in enumerate(ranked)}
         self.known = known
 
