@@ -162,6 +162,8 @@ class Street:
             assert len(session.filters) <= SMALL["filters"]
             assert (session.connection is None) == (session.key in door._waiting)
         assert len(door._waiting) <= SMALL["sessions"]
+        held = [session.bytes for session in door._sessions.values() if session.bytes]
+        assert (door.room.bytes, door.room.holders) == (sum(held), len(held))
 
     def everybody_leaves(self):
         for client in [*self.strangers.values(), self.resident]:

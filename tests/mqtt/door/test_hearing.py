@@ -276,3 +276,31 @@ async def test_replies_that_nobody_reads_are_bounded_too():
         house.door.flush()
     assert client.closed
     assert house.door.counts["closed_slow"] == 1
+
+
+async def test_many_who_do_not_read_are_bounded_together_and_cost_nobody_who_does():
+    house = House(queue_bytes_in_all=100_000)
+    everything = "whosin/v1/events/#"
+    deaf = [await subscribed(house, everything, user="watcher", client_id=f"d{n}") for n in range(50)]
+    reader = await subscribed(house, everything, user="watcher", client_id="reader")
+    for number in range(1_000):
+        house.door.announce(EVENT, b"x" * 200, lambda: None, number + 1)
+        (heard,) = [packet for packet in reader.got() if isinstance(packet, Publish)]
+        reader.send(PubAck(heard.packet_id))
+        assert house.door.room.bytes <= 100_000
+    assert not reader.closed
+    assert all(one.closed for one in deaf)
+    assert house.door.counts["overflowed_sessions"] == len(deaf)
+    assert house.door.room.bytes == 0
+
+
+async def test_one_who_keeps_little_stays_while_another_takes_all_the_room():
+    house = House(queue_bytes_in_all=10_000)
+    alerts = "whosin/v1/events/north/books/alert.raised"
+    modest = await subscribed(house, alerts, user="watcher", client_id="m")
+    greedy = await subscribed(house, "whosin/v1/events/#", user="watcher", client_id="g")
+    house.door.announce(alerts, b"{}", lambda: None, 1)
+    for number in range(100):
+        house.door.announce(EVENT, b"x" * 200, lambda: None, number + 2)
+    assert greedy.closed
+    assert not modest.closed

@@ -19,7 +19,7 @@ from whosin.mqtt.door.access import ROOT
 from whosin.mqtt.door.connection import INTAKE, TURN, Connection
 from whosin.mqtt.door.filters import AS_PUBLISHED, QOS, FilterTree
 from whosin.mqtt.door.limits import DoorLimits
-from whosin.mqtt.door.session import Queued, Session
+from whosin.mqtt.door.session import Queued, Room, Session
 from whosin.mqtt.door.wheel import GRAIN_MS, Timer, Wheel
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Door:
         self.status = b"online"
         self.heard_by: FilterTree[Session] = FilterTree()
         self.counts: Counter[str] = Counter()
+        self.room = Room(self.limits.queue_bytes_in_all)
         self.piece = memoryview(bytearray(self.limits.piece))
         self._line: deque[Connection] = deque()  # those with much to say, whose turn has not come
         self._heavy = 0  # how many of them were read in this turn of the loop
@@ -181,7 +182,9 @@ class Door:
                 self._store_observer(row.client_id, None)
                 continue
             key = observers.key_of(row)
-            session = Session(key, self.limits.observer_queue, self.limits.observer_queue_bytes)
+            session = Session(
+                key, self.limits.observer_queue, self.limits.observer_queue_bytes, self.room
+            )  # fmt: skip
             session.expiry_ms, session.stored, session.known_seq = left_ms, True, row.acked
             session.filters = observers.filters_of(row)
             for pattern, options in session.filters.items():
@@ -370,6 +373,7 @@ class Door:
         if self._sessions.get(session.key) is not session:
             return
         del self._sessions[session.key]
+        session.clear()
         self._waiting.pop(session.key, None)
         self._disarm(session)
         for pattern in session.filters:
@@ -434,12 +438,13 @@ class Door:
 
     def _fan_out(self, topic: str, payload: bytes, *, retain: bool = False, seq: int = 0) -> None:
         raw = topic.encode()
+        plain = Queued(raw, payload, False, 0, seq)  # one for all who hear it: many may have to wait for it
         for session, options in self.heard_by.match(topic).items():
             kept = retain and bool(options & AS_PUBLISHED)
             if options & QOS:
                 if seq and session.stored and seq <= session.known_seq:
                     continue  # it had this before a crash
-                self._give(session, Queued(raw, payload, kept, 0, seq))
+                self._give(session, plain._replace(retain=True) if kept else plain)
             elif session.connection is not None:
                 session.connection.send_lossy(raw, payload, retain=kept)
 

@@ -105,6 +105,7 @@ def _session(connection: Connection, packet: Connect, rights: Rights, client_id:
             key,
             limits.observer_queue if large else limits.queue,
             limits.observer_queue_bytes if large else limits.queue_bytes,
+            door.room,
         )
         door.remember(session)
     session.rewind()

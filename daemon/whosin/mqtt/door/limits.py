@@ -40,6 +40,8 @@ class DoorLimits:
     """What is kept for one session, unacknowledged messages included."""
     observer_queue: int = 20_000
     observer_queue_bytes: int = 16 * 1024 * 1024
+    queue_bytes_in_all: int = 128 * 1024 * 1024
+    """What is kept for all sessions together; beyond it each has an equal share."""
     write_soft: int = 32 * 1024
     """Bytes written and not yet taken by the peer, above which answers wait in the session's queue."""
     write_hard: int = 256 * 1024

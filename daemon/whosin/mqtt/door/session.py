@@ -1,6 +1,7 @@
 """What of a client outlives its connection: subscriptions, and QoS 1 messages not yet acknowledged.
 
-Owns the queue and its bounds. Must not know the network, time or what is in a message.
+Owns the queue and its bounds, its own and that of all sessions together. Must not know the network, time or
+what is in a message.
 """
 
 from __future__ import annotations
@@ -30,16 +31,39 @@ class Queued(NamedTuple):
         return len(self.topic) + len(self.payload) + _OVERHEAD
 
 
+class Room:
+    """What all sessions together may keep: each what it likes while there is room, else an equal share."""
+
+    __slots__ = ("bytes", "holders", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.bytes = 0
+        self.holders = 0  # sessions that keep anything
+
+    def has(self, held: int, more: int) -> bool:
+        """Whether a session that keeps `held` bytes may keep `more`."""
+        if self.bytes + more <= self.most:
+            return True
+        return held + more <= self.most // max(1, self.holders)
+
+    def change(self, was: int, now: int) -> None:
+        """A session keeps `now` bytes instead of `was`."""
+        self.bytes += now - was
+        self.holders += bool(now) - bool(was)
+
+
 class Session:
     """`connection` is None while it waits for its client; `timer` then tells when it has waited enough."""
 
     __slots__ = (
         "_last_id", "bytes", "connection", "expiry_ms", "filters", "in_flight", "key", "known_seq", "most",
-        "most_bytes", "queue", "stored", "timer", "will_timer",
+        "most_bytes", "queue", "room", "stored", "timer", "will_timer",
     )  # fmt: skip
 
-    def __init__(self, key: Key, most: int, most_bytes: int) -> None:
+    def __init__(self, key: Key, most: int, most_bytes: int, room: Room) -> None:
         self.key = key
+        self.room = room
         self.most = most
         self.most_bytes = most_bytes
         self.connection: Connection | None = None
@@ -59,9 +83,21 @@ class Session:
         size = message.size
         if len(self.queue) + len(self.in_flight) >= self.most or self.bytes + size > self.most_bytes:
             return False
+        if not self.room.has(self.bytes, size):
+            return False
         self.queue.append(message)
-        self.bytes += size
+        self._keep(self.bytes + size)
         return True
+
+    def _keep(self, size: int) -> None:
+        self.room.change(self.bytes, size)
+        self.bytes = size
+
+    def clear(self) -> None:
+        """It is over: nothing is kept for it any more."""
+        self.queue.clear()
+        self.in_flight.clear()
+        self._keep(0)
 
     def send_next(self) -> tuple[Queued, bool]:
         """The next message, now in flight with its packet identifier; True if it was sent before."""
@@ -76,7 +112,7 @@ class Session:
         message = self.in_flight.pop(packet_id, None)
         if message is None:
             return False
-        self.bytes -= message.size
+        self._keep(self.bytes - message.size)
         return True
 
     def first_waiting(self) -> int | None:
