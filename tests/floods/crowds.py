@@ -8,12 +8,13 @@ import json
 import selectors
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterable, Sequence
 
 from tests.floods.stage import SITE, Stage
-from tests.support.lines import Account, dial, hello, pour, say
-from whosin.mqtt.codec import V5, V311, Subscribe, Subscription, encode, encode_publish
+from tests.support.lines import Account, dial, hello, packets, published, say
+from whosin.mqtt.codec import V5, V311, Subscribe, Subscription, encode, encode_puback, encode_publish
 
 WEB = {"user": "crowd", "client": "web", "machine": "pc"}
 
@@ -291,14 +292,8 @@ def observers(stage: Stage) -> None:
     """500 observers follow all events and do not read, while 20,000 events come; one reads."""
     count, events = stage.many(500), stage.many(10_000)
     deaf = [_deaf_observer(stage, f"deaf-{nth}", stage.account("observer")) for nth in range(count)]
-    reader = dial(
-        stage.port,
-        "reader",
-        hear="whosin/v1/events/#",
-        version=V5,
-        window=65_535,
-        account=stage.account("observer"),
-    )
+    reader = _Reader(stage)
+    reader.start()
     with contextlib.closing(dial(stage.port, "source", account=stage.account("gateway"))) as line:
         for start in range(0, events, 500):
             part = range(start, min(start + 500, events))
@@ -311,7 +306,45 @@ def observers(stage: Stage) -> None:
         f"{2 * events:,} events to {count} who do not read; at the door: "
         f"{stage.by('whosin_door_interventions_total', 'what')}"
     )
-    close([reader, *deaf])
+    heard = stage.settled(lambda: reader.heard >= 2 * events, 30)
+    stage.check(heard and not reader.lost, f"the one who reads heard {reader.heard} of {2 * events} events")
+    reader.over = True
+    reader.join(5)
+    close(deaf)
+
+
+class _Reader(threading.Thread):
+    """Follows everything, and acknowledges it."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(daemon=True)
+        account = stage.account("observer")
+        self._line = dial(
+            stage.port, "reader", hear="whosin/v1/events/#", version=V5, window=65_535, account=account
+        )
+        self.heard = 0
+        self.lost = self.over = False
+
+    def run(self) -> None:
+        self._line.settimeout(0.5)
+        buffer = bytearray()
+        while not self.over:
+            try:
+                data = self._line.recv(1 << 18)
+            except TimeoutError:
+                continue
+            if not data:
+                self.lost = True
+                return
+            buffer += data
+            acks = b""
+            for first, body in packets(buffer):
+                if first >> 4 == 3:
+                    where, packet_id, _ = published(body)
+                    acks += encode_puback(packet_id, version=V5)
+                    self.heard += b"/c2/" in where  # not the neighbours' events
+            self._line.sendall(acks)
+        self._line.close()
 
 
 def _deaf_observer(stage: Stage, ident: str, account: Account | None) -> socket.socket:
@@ -322,6 +355,3 @@ def _deaf_observer(stage: Stage, ident: str, account: Account | None) -> socket.
     hear = Subscribe(1, (Subscription("whosin/v1/events/#", qos=1),))
     line.sendall(hello(ident, V5, account=account) + encode(hear, V5))
     return line
-
-
-__all__ = ["connections", "limited", "observers", "pour", "storm", "strangers", "torrent"]

@@ -32,7 +32,7 @@ _ALL = [
     ),
     Scenario(
         "observers", "500 observers follow everything and do not read", crowds.observers,
-        200, "see the door's limits",
+        150, "128 MB for all queues together, as the door counts",
     ),
     Scenario(
         "tricks", "retained, wildcards, aliases, sizes, windows, foreign topics", tricks,
