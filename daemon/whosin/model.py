@@ -3,6 +3,9 @@
 Owns their shape and nothing else: no JSON, no SQL, no asyncio, no clock. Every `*_ms` is an integer
 of milliseconds on the engine's timeline: it starts as the wall clock's epoch milliseconds and then
 follows a monotonic clock, so that stepping the wall clock moves nothing (rule 1).
+
+What there are a hundred thousand of are structs that the garbage collector does not see: it would walk all of
+them again and again. So whoever ends one lets go of it: nothing may be kept alive by a circle through it.
 """
 
 from __future__ import annotations
@@ -11,9 +14,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 
 class Status(StrEnum):
     """Of a session; the two last are final (rule 3)."""
+
+    __hash__ = str.__hash__  # an enum's own is a call of Python's, several times for each session that falls
 
     ACTIVE = "active"
     DISCONNECTED = "disconnected"
@@ -113,48 +120,44 @@ class Company:
         return f"Company({self.site}/{self.name})"
 
 
-class Session:
+class Session(Struct, gc=False, eq=False):
     """One login of one user, from one machine, with one client type, in one company.
 
     `key` is its number in the store. `seen_ms` is the last sign of life; the deadline is derived from it
     in one place (`rules.sight`). `filed_ms` belongs to `rules.deadlines`, `dirty` to the engine.
     """
 
-    __slots__ = (
-        "activity", "address", "app", "at", "client", "company", "conn", "dirty", "disconnected_ms",
-        "ended_by", "ended_ms", "filed_ms", "id", "idle", "idle_s", "key", "locks", "lost_ms", "machine",
-        "os_session", "reason", "replaced_by", "seen_ms", "since_ms", "source", "status", "user", "wants",
-    )  # fmt: skip
+    key: int
+    id: str
+    company: Company
+    user: str
+    client: str
+    since_ms: int
+    seen_ms: int = 0  # set to `since_ms` unless given
+    machine: str | None = None
+    address: str | None = None
+    app: str | None = None
+    os_session: str | None = None
+    conn: int | None = None
+    at: str | None = None  # the client's own clock: shown, never trusted (rule 1)
+    status: Status = Status.ACTIVE
+    lost_ms: int = 0  # 0: its connection is not known to be broken
+    disconnected_ms: int = 0
+    ended_ms: int = 0
+    ended_by: str | None = None
+    reason: str | None = None  # of the last change of status
+    replaced_by: str | None = None  # the newer login that waits for this lost one's deadline
+    idle_s: int | None = None
+    idle: bool = False
+    activity: str | None = None
+    source: str = ""
+    locks: dict[str, Lock] | None = None  # by resource
+    wants: dict[str, Want] | None = None
+    filed_ms: int = 0
+    dirty: bool = False
 
-    def __init__(self, key: int, ident: str, company: Company, user: str, client: str, at_ms: int) -> None:
-        self.key = key
-        self.id = ident
-        self.company = company
-        self.user = user
-        self.client = client
-        self.machine: str | None = None
-        self.address: str | None = None
-        self.app: str | None = None
-        self.os_session: str | None = None
-        self.conn: int | None = None
-        self.at: str | None = None  # the client's own clock: shown, never trusted (rule 1)
-        self.status = Status.ACTIVE
-        self.since_ms = at_ms
-        self.seen_ms = at_ms
-        self.lost_ms = 0  # 0: its connection is not known to be broken
-        self.disconnected_ms = 0
-        self.ended_ms = 0
-        self.ended_by: str | None = None
-        self.reason: str | None = None  # of the last change of status
-        self.replaced_by: str | None = None  # the newer login that waits for this lost one's deadline
-        self.idle_s: int | None = None
-        self.idle = False
-        self.activity: str | None = None
-        self.source = ""
-        self.locks: dict[str, Lock] | None = None  # by resource
-        self.wants: dict[str, Want] | None = None
-        self.filed_ms = 0
-        self.dirty = False
+    def __post_init__(self) -> None:
+        self.seen_ms = self.seen_ms or self.since_ms
 
     @property
     def site(self) -> str:
@@ -224,8 +227,7 @@ class Want:
         return self.until_ms > 0
 
 
-@dataclass(slots=True, eq=False)
-class Event:
+class Event(Struct, gc=False, eq=False):
     """One fact, dated when it became true (rule 2: a disconnect is dated at its deadline).
 
     `session` is the subject's id, None for facts about a company, a site or the daemon.
@@ -242,8 +244,7 @@ class Event:
     reason: str | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Answer:
+class Answer(Struct, gc=False, eq=False):
     """Something to tell one client on its `down` topic, through the source it was heard by."""
 
     source: str

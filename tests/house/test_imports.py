@@ -52,9 +52,20 @@ ROOMS: dict[str, set[str]] = {
 # Rooms that compute and do nothing else: the whole of what they may have from outside. No clock, no input or
 # output, no log, and where it says so no JSON.
 PURE = {
-    "model": {"dataclasses", "enum"},
+    "model": {"dataclasses", "enum", "msgspec"},  # for its structs
     "messages": {"msgspec"},
-    "rules": {"bisect", "dataclasses", "enum", "functools", "heapq", "itertools", "math", "operator", "re"},
+    "rules": {
+        "bisect",
+        "dataclasses",
+        "enum",
+        "functools",
+        "heapq",
+        "itertools",
+        "math",
+        "msgspec",
+        "operator",
+        "re",
+    },
     "ports": {"dataclasses", "enum"},
     "operations": {"dataclasses", "enum"},
     "mqtt.codec": {"dataclasses", "enum", "functools", "struct"},

@@ -8,7 +8,7 @@ mass silence are rules of their own, told from here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Message, Unlock
 from whosin.model import Company, Ended, Lock, Policy, Session, Status
@@ -25,6 +25,14 @@ from whosin.rules.states import Trigger, after
 
 ANSWER_EVERY_MS = 10_000
 NAMED_LOCKS = 100  # at most so many resources are named in one event
+
+
+class Patience(NamedTuple):
+    """How long with one client type silence may last, and a lost connection; the grace after blindness."""
+
+    timeout_ms: int
+    lost_grace_ms: int
+    grace_ms: int
 
 
 class Watch:
@@ -55,12 +63,12 @@ class Roll:
         self._persons: dict[Person, list[Session]] = {}
         self._clearing = Clearing(policy, self.companies, self.locks, self.silence)
         self.policy = policy
-        self._timeouts: dict[str, int] = {}
+        self._patience = _patience(policy)
 
     def set_policy(self, policy: Policy) -> None:
         """Settings changed while running. Deadlines follow at once where they come sooner."""
         self.policy = self.locks.policy = self.silence.policy = policy
-        self._timeouts.clear()
+        self._patience = _patience(policy)
         self._clearing.set_policy(policy)
         self.tally.clear()
         for session in self.sessions.values():
@@ -85,12 +93,11 @@ class Roll:
 
     def deadline(self, session: Session) -> int:
         """When this active session falls silent, unless it gives a sign of life: the one place that says."""
-        kind = self.policy.client_type(session.client)
-        grace_ms = max(self.policy.regain_grace_ms, kind.heartbeat_every_ms * 5 // 4)
+        timeout_ms, lost_grace_ms, grace_ms = self._patience.get(session.client) or self._patience["default"]
         sight = self.watches[session.source].sight
-        due = sight.due(session.seen_ms, kind.timeout_ms, grace_ms)
+        due = sight.due(session.seen_ms, timeout_ms, grace_ms)
         if session.lost_ms:
-            due = min(due, sight.due(session.lost_ms, kind.lost_grace_ms, grace_ms))
+            due = min(due, sight.due(session.lost_ms, lost_grace_ms, grace_ms))
         return due
 
     def expire(self, at_ms: int, limit: int = 1 << 30) -> int:
@@ -148,12 +155,10 @@ class Roll:
 
     def beat(self, session: Session, at_ms: int, source: str) -> None:
         """A bare heartbeat of a known session: the hot path."""
-        timeout_ms = self._timeouts.get(session.client)
-        if timeout_ms is None:
-            timeout_ms = self._timeouts[session.client] = self.policy.client_type(session.client).timeout_ms
+        patience = self._patience.get(session.client) or self._patience["default"]
         if (
             session.status is Status.ACTIVE
-            and at_ms < session.seen_ms + timeout_ms
+            and at_ms < session.seen_ms + patience.timeout_ms
             and session.lost_ms == 0
             and session.source == source
         ):
@@ -425,9 +430,8 @@ class Roll:
             self.remove(session, at_ms, actor=session.user, cause="replaced", reason=f"replaced by {newer}")
 
     def _lost_or_silent(self, session: Session, at_ms: int) -> str:
-        kind = self.policy.client_type(session.client)
-        grace_ms = max(self.policy.regain_grace_ms, kind.heartbeat_every_ms * 5 // 4)
-        silent = self.watches[session.source].sight.due(session.seen_ms, kind.timeout_ms, grace_ms)
+        timeout_ms, _, grace_ms = self._patience.get(session.client) or self._patience["default"]
+        silent = self.watches[session.source].sight.due(session.seen_ms, timeout_ms, grace_ms)
         return "lost" if at_ms < silent else "silence"
 
     def remove(
@@ -502,6 +506,14 @@ class Roll:
 
     def _file(self, session: Session) -> None:
         self.watches[session.source].deadlines.file(session, self.deadline(session))
+
+
+def _patience(policy: Policy) -> dict[str, Patience]:
+    """By client type; `default` is always among them."""
+    return {
+        name: Patience(kind.timeout_ms, kind.lost_grace_ms, policy.grace_ms(name))
+        for name, kind in policy.types.items()
+    }
 
 
 def _named(locks: Iterable[Lock]) -> list[str]:

@@ -124,6 +124,8 @@ class Sight:
         """When patience runs out for someone silent since `since_ms`: time in gaps does not count, and nobody
         falls sooner than `grace_ms` after a graced one. What had run out before a gap stays so."""
         due = since_ms + patience_ms
+        if not self._gaps:
+            return due
         for gap in self._gaps:
             if due <= gap.start_ms and gap.proven:
                 break

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import ceil
 
+from msgspec import Struct
+
 from whosin.model import Event, Policy, Session, Status
 from whosin.rules.outcome import Outcome
 
@@ -32,14 +34,13 @@ class Hold:
     confirmed: set[str] = field(default_factory=set)  # companies confirmed out of a site's hold
 
 
-@dataclass(slots=True, order=True)
-class _Fall:
-    """One session's fall, and how many of its group were active just before."""
+class _Fall(Struct, gc=False, order=True):
+    """One session's fall, and how many of its group were active just before. In order of time, then key."""
 
     at_ms: int
     key: int
-    base: int = field(compare=False)
-    session: Session = field(compare=False)
+    base: int
+    session: Session
 
 
 class _Group:
@@ -60,6 +61,8 @@ class _Group:
         """Falls from before the window that ends at `at_ms` (or at a later fall) count no more."""
         self.latest_ms = max(self.latest_ms, at_ms)
         since_ms = self.latest_ms - window_ms
+        if not self.falls or self.falls[0].at_ms >= since_ms:
+            return
         gone = 0
         while gone < len(self.falls) and self.falls[gone].at_ms < since_ms:
             del self.fallen[self.falls[gone].session]
@@ -119,14 +122,21 @@ class Silence:
             self._tidy(key, group)
 
     def _note_fall(self, key: GroupKey, group: _Group, session: Session, at_ms: int) -> None:
+        falls = group.falls
         later = 0  # proven earlier, though it fell later
-        while later < len(group.falls) and group.falls[-1 - later].at_ms > at_ms:
+        while later < len(falls) and falls[-1 - later].at_ms > at_ms:
             later += 1
         fall = _Fall(at_ms, session.key, group.active + later, session)
-        insort(group.falls, fall)
+        if not falls or falls[-1] < fall:
+            falls.append(fall)
+        else:
+            insort(falls, fall)
         group.fallen[session] = fall
         group.count += 1
-        group.look_at = min(group.look_at, group.count + self._need(fall.base) - 1)
+        if (
+            group.look_at >= group.count + self.policy.mass.minimum
+        ):  # else no need of any base can come sooner
+            group.look_at = min(group.look_at, group.count + self._need(fall.base) - 1)
         self._recent.append((at_ms, key))
         if group.count >= group.look_at and not self._covered(key, session.company.name, at_ms):
             self._look(key, group, at_ms)

@@ -13,6 +13,8 @@ from whosin.model import Status
 class Trigger(StrEnum):
     """What can happen to a session."""
 
+    __hash__ = str.__hash__  # as of `Status`
+
     SIGN = "sign of life"
     WEAK_SIGN = "sign of life while idle"  # the program lives, not the person (rule 4)
     LOST = "lost"
