@@ -169,6 +169,21 @@ class BeatRow(NamedTuple):
     key: int
 
 
+class TurnRow(NamedTuple):
+    """The part of a session that a change of status changes: all that is written of those who fall silent,
+    and go, by the hundred thousand. What a beat changes is stored already, or written with it."""
+
+    status: str
+    lost: int
+    disconnected: int
+    ended: int
+    ended_by: str | None
+    reason: str | None
+    replaced_by: str | None
+    idle: int
+    key: int
+
+
 class LockRow(NamedTuple):
     site: str
     company: str
@@ -266,12 +281,13 @@ class ObserverRow(NamedTuple):
 class Changes:
     """One transaction: all or nothing, durable when `Store.commit` returns. None deletes.
 
-    A session that has both a row and a beat here is as its row says. One whose row was final once never
-    gets another status.
+    A session that has both a row and a beat here is as its row says, and as its turn says if it has one. One
+    whose row was final once never gets another status.
     """
 
     sessions: dict[int, SessionRow] = field(default_factory=dict)
     beats: list[BeatRow] = field(default_factory=list)
+    turns: dict[int, TurnRow] = field(default_factory=dict)
     companies: dict[tuple[str, str], int] = field(default_factory=dict)
     locks: dict[tuple[str, str, int], LockRow | None] = field(default_factory=dict)
     wants: dict[tuple[str, str, int], WantRow | None] = field(default_factory=dict)
@@ -284,10 +300,10 @@ class Changes:
     observers: dict[str, ObserverRow | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(
-            self.sessions or self.events or self.beats or self.locks or self.wants or self.companies
-            or self.passes or self.holds or self.meta or self.accounts or self.tokens or self.observers
-        )  # fmt: skip
+        return any((
+            self.sessions, self.events, self.beats, self.turns, self.locks, self.wants, self.companies,
+            self.passes, self.holds, self.meta, self.accounts, self.tokens, self.observers,
+        ))  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from whosin.ports import (
     PassRow,
     SessionRow,
     TokenRow,
+    TurnRow,
     WantRow,
 )
 
@@ -37,6 +38,20 @@ def ended(key: int, **fields) -> SessionRow:
 def beat(key: int, **fields) -> BeatRow:
     row = BeatRow(seen=NOON + 1, conn=2, at=None, idle_s=5, activity="amends", source="link", key=key)
     return row._replace(**fields)
+
+
+def turn(key: int, **fields) -> TurnRow:
+    row = TurnRow(
+        status="disconnected", lost=0, disconnected=NOON + 2, ended=0, ended_by=None, reason="silence",
+        replaced_by=None, idle=0, key=key,
+    )  # fmt: skip
+    return row._replace(**fields)
+
+
+def end(key: int, **fields) -> TurnRow:
+    return turn(
+        key, **{"status": "removed", "ended": NOON + 3, "ended_by": "cleanup", "reason": "cleanup", **fields}
+    )
 
 
 def lock(token: int, **fields) -> LockRow:

@@ -178,6 +178,78 @@ async def test_a_beat_of_an_ended_or_unknown_session_changes_nothing(adapter):
     assert (await adapter.reloaded()).sessions == []
 
 
+# --- turns -----------------------------------------------------------------------------------------
+
+
+def turned(row, turn):
+    return row._replace(**turn._asdict())
+
+
+async def test_a_turn_changes_its_part_of_a_session_and_leaves_its_beat(adapter):
+    beat, turn = rows.beat(1), rows.turn(1, lost=NOON, replaced_by="id-2", idle=1)
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.session(1), 2: rows.session(2)}))
+        await store.commit(Changes(beats=[beat], turns={1: turn}))
+    expected = turned(rows.session(1)._replace(**beat._asdict()), turn)
+    assert (await adapter.reloaded()).sessions == [expected, rows.session(2)]
+
+
+async def test_a_turn_that_is_the_end_moves_the_session_to_the_ended_with_its_beat(adapter):
+    beat, end = rows.beat(1), rows.end(1)
+    expected = turned(rows.session(1)._replace(**beat._asdict()), end)
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.session(1), 2: rows.session(2)}))
+        await store.commit(Changes(beats=[beat]))
+        for _ in range(2):  # a commit whose answer was lost is made again
+            await store.commit(Changes(turns={1: end}))
+            assert await store.find_ended(["id-1", "id-2"]) == {"id-1": expected}
+    assert (await adapter.reloaded()).sessions == [rows.session(2)]
+
+
+async def test_a_turn_of_an_ended_or_unknown_session_changes_nothing(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(sessions={1: rows.ended(1)}))
+        await store.commit(Changes(turns={1: rows.turn(1), 2: rows.end(2), 3: rows.turn(3)}))
+        assert await store.find_ended(["id-1", "id-2", "id-3"]) == {"id-1": rows.ended(1)}
+    assert (await adapter.reloaded()).sessions == []
+
+
+async def test_a_turn_is_newer_than_the_whole_row_beside_it(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(
+            Changes(sessions=both(rows.session(1), rows.session(2)), turns={1: rows.turn(1), 2: rows.end(2)})
+        )
+        assert await store.find_ended(["id-2"]) == {"id-2": turned(rows.session(2), rows.end(2))}
+    assert (await adapter.reloaded()).sessions == [turned(rows.session(1), rows.turn(1))]
+
+
+@pytest.mark.parametrize("count", [49, 50, 1_000, 2_077])
+async def test_however_many_come_at_once_each_is_written(adapter, count):
+    numbers = range(1, count + 1)
+    async with adapter.opened() as (store, _):
+        await store.commit(
+            Changes(
+                sessions=both(*(rows.session(n, machine=f"PC-{n}") for n in numbers)),
+                events=[rows.event(n, reason=f"because {n}") for n in numbers],
+            )
+        )
+        await store.commit(Changes(beats=[rows.beat(n, activity=f"does {n}") for n in numbers]))
+        await store.commit(Changes(turns={n: rows.turn(n, reason=f"fell {n}") for n in numbers}))
+        found = await store.events_after(0, 10_000)
+        assert [row.reason for row in found] == [f"because {n}" for n in numbers]
+    loaded = await adapter.reloaded()
+    assert [(row.machine, row.activity, row.reason) for row in loaded.sessions] == [
+        (f"PC-{n}", f"does {n}", f"fell {n}") for n in numbers
+    ]
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(turns={n: rows.end(n, ended_by=f"who {n}") for n in numbers}))
+        ended = await store.find_ended(f"id-{n}" for n in numbers)
+        assert {(row.activity, row.ended_by) for row in ended.values()} == {
+            (f"does {n}", f"who {n}") for n in numbers
+        }
+    assert (await adapter.reloaded()).sessions == []
+
+
 # --- ended sessions --------------------------------------------------------------------------------
 
 

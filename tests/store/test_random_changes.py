@@ -33,6 +33,14 @@ BEATS = st.lists(
 )
 
 
+TURNS = st.dictionaries(KEYS, st.tuples(STATUSES, TEXTS, NUMBERS), max_size=4).map(
+    lambda drawn: {
+        key: rows.turn(key, status=status, reason=reason, ended=ended)
+        for key, (status, reason, ended) in drawn.items()
+    }
+)
+
+
 def keyed(keys, build):
     """Some of the keys, each with a row or None."""
     return st.dictionaries(keys, st.booleans() | st.tuples(TEXTS), max_size=3).map(
@@ -59,6 +67,7 @@ CHANGES = st.builds(
     Changes,
     sessions=SESSIONS,
     beats=BEATS,
+    turns=TURNS,
     companies=st.dictionaries(PLACES.map(lambda place: place[:2]), NUMBERS, max_size=2),
     locks=keyed(PLACES, lock_of),
     wants=keyed(PLACES, want_of),
@@ -99,6 +108,11 @@ class Model:
                 self.ended[key] = row
             else:
                 self.live[key] = row
+        for key, turn in changes.turns.items():
+            if key in self.live:
+                self.live[key] = self.live[key]._replace(**turn._asdict())
+                if turn.status in FINAL:
+                    self.ended[key] = self.live.pop(key)
         self.events |= {row.seq: row for row in changes.events}
         self.passes |= changes.passes
         self.companies |= changes.companies

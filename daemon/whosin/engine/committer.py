@@ -22,6 +22,7 @@ RETRY_S = (0.05, 0.2, 0.5, 1.0)
 WAIT_S = 5.0
 ROWS = (
     "sessions",
+    "turns",
     "companies",
     "locks",
     "wants",
@@ -67,6 +68,8 @@ class Batch:
         mine, its = self.changes, later.changes
         mine.beats += its.beats
         mine.events += its.events
+        for key in its.sessions:
+            mine.turns.pop(key, None)
         for name in ROWS:
             getattr(mine, name).update(getattr(its, name))
         self.answers += later.answers

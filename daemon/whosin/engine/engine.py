@@ -27,6 +27,7 @@ from whosin.model import Ended, Event, Policy, Session, Status
 from whosin.observe.counts import Counts, bump
 from whosin.ports import Changes, Clock, EventRow, Loaded, Peer, Received, Store, Transport
 from whosin.rules import paths
+from whosin.rules.outcome import Outcome
 from whosin.rules.roll import Roll, Sender
 
 INBOX_BOUND = 50_000  # messages received and not yet taken through the rules
@@ -512,10 +513,8 @@ class Engine:
                 changes.events.append(row)
                 batch.events.append((row, event))
             out.events.clear()
-        if out.sessions:
-            for key, session in out.sessions.items():
-                changes.sessions[key] = rows.session(session)
-            out.sessions.clear()
+        if out.sessions or out.entered:
+            self._collect_sessions(out, changes)
         if out.locks:
             for lock in out.locks:
                 place = (lock.company.site, lock.company.name, lock.token)
@@ -541,6 +540,23 @@ class Engine:
         self.counts.lock_refusals = self.roll.locks.refused_total
         self.counts.answers_suppressed = self.roll.limiter.suppressed
         self.committer.kick()
+
+    def _collect_sessions(self, out: Outcome, changes: Changes) -> None:
+        """Whole rows of who entered; of the others only the turn, unless beats have changed them, too."""
+        whole, rows = changes.sessions, self.rows
+        for key, session in out.entered.items():
+            whole[key] = rows.session(session)
+            changes.turns.pop(key, None)
+        for key, session in out.sessions.items():
+            if key in out.entered:
+                continue
+            if session.dirty or key in whole:
+                whole[key] = rows.session(session)
+                changes.turns.pop(key, None)
+            else:
+                changes.turns[key] = rows.turn(session)
+        out.sessions.clear()
+        out.entered.clear()
 
     def _let_out(self, batch: Batch) -> None:
         """The batch is durable: now the world may know."""
@@ -588,7 +604,8 @@ class Engine:
 
     def _trim_tombs(self) -> None:
         tombs = self.roll.tombs
-        if len(tombs) > TOMBS and not self.committer.open.changes.sessions:
+        changes = self.committer.open.changes
+        if len(tombs) > TOMBS and not changes.sessions and not changes.turns:
             for ident in list(tombs)[: len(tombs) - TOMBS]:
                 del tombs[ident]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from whosin import wire
 from whosin.model import Company, Event, Lock, Session, Status, Want
-from whosin.ports import BeatRow, Clock, EventRow, HoldRow, LockRow, SessionRow, WantRow
+from whosin.ports import BeatRow, Clock, EventRow, HoldRow, LockRow, SessionRow, TurnRow, WantRow
 from whosin.rules.silence import Hold
 
 
@@ -44,6 +44,13 @@ class Rows:
 
     def beat(self, it: Session) -> BeatRow:
         return BeatRow(self.wall(it.seen_ms), it.conn, it.at, it.idle_s, it.activity, it.source, it.key)
+
+    def turn(self, it: Session) -> TurnRow:
+        wall = self.wall
+        return TurnRow(
+            it.status.value, wall(it.lost_ms), wall(it.disconnected_ms), wall(it.ended_ms), it.ended_by,
+            it.reason, it.replaced_by, int(it.idle), it.key,
+        )  # fmt: skip
 
     def lock(self, it: Lock) -> LockRow:
         return LockRow(

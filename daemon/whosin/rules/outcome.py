@@ -10,12 +10,13 @@ from whosin.model import Answer, Company, Event, Lock, Session, Want
 class Outcome:
     """Filled by the rules, emptied by the engine. Objects are named, not copied: it takes their rows."""
 
-    __slots__ = ("answers", "companies", "events", "holds", "locks", "sessions", "wants")
+    __slots__ = ("answers", "companies", "entered", "events", "holds", "locks", "sessions", "wants")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.answers: list[Answer] = []
-        self.sessions: dict[int, Session] = {}
+        self.sessions: dict[int, Session] = {}  # their status, or what goes with it, is another
+        self.entered: dict[int, Session] = {}  # new, or they told more of themselves
         self.locks: dict[Lock, None] = {}
         self.wants: dict[Want, bool] = {}  # False: forgotten
         self.companies: dict[Company, None] = {}

@@ -254,6 +254,7 @@ class Roll:
         self._replace_older(session, at_ms)
         self.enter(session)
         self._file(session)
+        self.out.entered[session.key] = session
         self.out.happened(
             "session.logged_in", at_ms, session,
             address=session.address, app=session.app, os_session=session.os_session, source=session.source,
@@ -272,7 +273,7 @@ class Roll:
             return
         session.address = message.address or session.address
         session.app = message.app or session.app
-        self.out.sessions[session.key] = session
+        self.out.entered[session.key] = session
         self._sign(session, message, at_ms, sender.source)
         self._accept(session)
 

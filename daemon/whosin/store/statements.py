@@ -8,7 +8,7 @@ is put together here are names of our own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whosin.ports import (
     AccountRow,
@@ -20,6 +20,7 @@ from whosin.ports import (
     PassRow,
     SessionRow,
     TokenRow,
+    TurnRow,
     WantRow,
 )
 
@@ -31,19 +32,59 @@ def _names(fields: Iterable[str], table: str = "") -> str:
     return ", ".join(f'{table}"{field}"' for field in fields)
 
 
-def _put(table: str, fields: tuple[str, ...], keys: tuple[str, ...], fixed: tuple[str, ...] = ()) -> str:
+def _put(
+    table: str, fields: tuple[str, ...], keys: tuple[str, ...], fixed: tuple[str, ...] = (), rows: int = 1
+) -> str:
     """Insert, or overwrite the row with the same keys but for what is `fixed`: an index on a column that is
     not assigned is not touched."""
     changes = ", ".join(f'"{field}" = excluded."{field}"' for field in fields if field not in keys + fixed)
-    marks = ", ".join("?" * len(fields))
     return (
-        f"INSERT INTO {table} ({_names(fields)}) VALUES ({marks}) "
+        f"INSERT INTO {table} ({_names(fields)}) VALUES {_marks(fields, rows)} "
         f"ON CONFLICT ({_names(keys)}) DO UPDATE SET {changes}"
+    )
+
+
+def _marks(fields: tuple[str, ...], rows: int) -> str:
+    one = f"({', '.join('?' * len(fields))})"
+    return ", ".join([one] * rows)
+
+
+class Many(NamedTuple):
+    """The same for so many rows in one statement, the largest first and one row last.
+
+    While a statement runs, the rest of the program runs too; between two it has to be waited for. So what
+    comes by the hundred thousand is written a thousand rows at a time.
+    """
+
+    forms: tuple[tuple[int, str], ...]
+
+
+_SIZES: Final = (1_000, 50, 1)
+
+
+def _put_many(
+    table: str, fields: tuple[str, ...], keys: tuple[str, ...], fixed: tuple[str, ...] = ()
+) -> Many:
+    return Many(tuple((rows, _put(table, fields, keys, fixed, rows)) for rows in _SIZES))
+
+
+def _turn(rows: int) -> str:
+    """Change the part of a living session that `TurnRow` has."""
+    fields = TurnRow._fields
+    changes = ", ".join(f'"{field}" = v.column{nth}' for nth, field in enumerate(fields, 1) if field != "key")
+    return (
+        f"UPDATE sessions SET {changes} FROM (VALUES {_marks(fields, rows)}) AS v "
+        f"WHERE sessions.key = v.column{len(fields)}"
     )
 
 
 def _drop(table: str, keys: tuple[str, ...]) -> str:
     return f"DELETE FROM {table} WHERE " + " AND ".join(f'"{key}" = ?' for key in keys)
+
+
+def _drop_among(table: str) -> str:
+    """By keys, which come as one JSON list."""
+    return f"DELETE FROM {table} WHERE key IN (SELECT value FROM json_each(?))"
 
 
 SESSION_COLUMNS: Final = _names(SessionRow._fields)
@@ -52,17 +93,18 @@ PASS_COLUMNS: Final = _names(PassRow._fields)
 
 # --- writing ---------------------------------------------------------------------------------------
 
-PUT_BEAT: Final = _put("beats", BeatRow._fields, ("key",))
-DROP_BEAT: Final = _drop("beats", ("key",))
-PUT_SESSION: Final = _put("sessions", SessionRow._fields, ("key",), fixed=("id",))
-DROP_SESSION: Final = _drop("sessions", ("key",))
-PUT_ENDED: Final = _put("ended_sessions", SessionRow._fields, ("key",), fixed=("id",))
+PUT_BEAT: Final = _put_many("beats", BeatRow._fields, ("key",))
+DROP_BEATS: Final = _drop_among("beats")
+PUT_SESSION: Final = _put_many("sessions", SessionRow._fields, ("key",), fixed=("id",))
+TURN: Final = Many(tuple((rows, _turn(rows)) for rows in _SIZES))
+DROP_SESSIONS: Final = _drop_among("sessions")
+PUT_ENDED: Final = _put_many("ended_sessions", SessionRow._fields, ("key",), fixed=("id",))
 PUT_COMPANY: Final = _put("companies", ("site", "company", "token"), ("site", "company"))
 PUT_LOCK: Final = _put("locks", LockRow._fields, ("site", "company", "token"))
 DROP_LOCK: Final = _drop("locks", ("site", "company", "token"))
 PUT_WANT: Final = _put("wants", WantRow._fields, ("site", "company", "order"))
 DROP_WANT: Final = _drop("wants", ("site", "company", "order"))
-PUT_EVENT: Final = _put("events", EventRow._fields, ("seq",))
+PUT_EVENT: Final = _put_many("events", EventRow._fields, ("seq",))
 PUT_PASS: Final = _put("passes", PassRow._fields, ("id",))
 PUT_HOLD: Final = _put("holds", HoldRow._fields, ("site", "company", "client"))
 DROP_HOLD: Final = _drop("holds", ("site", "company", "client"))
@@ -88,6 +130,10 @@ def _with_beats() -> str:
 
 
 LIVE_SESSIONS: Final = _with_beats()
+MOVE_ENDED: Final = f"""
+    INSERT INTO ended_sessions ({SESSION_COLUMNS}) {LIVE_SESSIONS}
+    WHERE s.key IN (SELECT value FROM json_each(?)) ORDER BY s.key
+"""
 LIVE_SESSION: Final = f"{LIVE_SESSIONS} WHERE s.id = ?"
 ENDED_AMONG: Final = f"""
     WITH RECURSIVE shelves (shelf, last) AS (

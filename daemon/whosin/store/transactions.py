@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -23,6 +25,7 @@ from whosin.ports import (
     PassRow,
     SessionRow,
     TokenRow,
+    TurnRow,
     WantRow,
 )
 from whosin.store import statements as sql
@@ -50,17 +53,16 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
 
 
 def apply(db: sqlite3.Connection, changes: Changes) -> None:
-    """All of the changes in one transaction; applying the same changes twice is as good as once.
-
-    Rows are handed over as plain tuples: sqlite3 binds those a third faster than their subclasses.
-    """
+    """All of the changes in one transaction; applying the same changes twice is as good as once."""
     with _transaction(db, "BEGIN IMMEDIATE"):
         if changes.beats:
-            db.executemany(sql.PUT_BEAT, map(tuple, changes.beats))
+            _put_many(db, sql.PUT_BEAT, changes.beats)
         if changes.sessions:  # behind the beats: a whole session is newer than its beat
             _put_sessions(db, changes.sessions)
+        if changes.turns:
+            _turn_sessions(db, changes.turns)
         if changes.events:
-            db.executemany(sql.PUT_EVENT, map(tuple, changes.events))
+            _put_many(db, sql.PUT_EVENT, changes.events)
         if changes.companies:
             db.executemany(sql.PUT_COMPANY, [(*key, token) for key, token in changes.companies.items()])
         if changes.passes:
@@ -83,12 +85,36 @@ def _put_sessions(db: sqlite3.Connection, sessions: Mapping[int, SessionRow]) ->
     # By key, the order of the tables: neighbours share a page.
     live.sort(key=_key)
     ended.sort(key=_key)
-    if live:
-        db.executemany(sql.PUT_SESSION, map(tuple, live))
+    _put_many(db, sql.PUT_SESSION, live)
+    _put_many(db, sql.PUT_ENDED, ended)
     if ended:
-        db.executemany(sql.PUT_ENDED, map(tuple, ended))
-        db.executemany(sql.DROP_SESSION, [(row.key,) for row in ended])
-    db.executemany(sql.DROP_BEAT, [(key,) for key in sessions])
+        db.execute(sql.DROP_SESSIONS, (_keys(ended),))
+    db.execute(sql.DROP_BEATS, (json.dumps(list(sessions)),))
+
+
+def _turn_sessions(db: sqlite3.Connection, turns: Mapping[int, TurnRow]) -> None:
+    rows = sorted(turns.values(), key=_key)
+    _put_many(db, sql.TURN, rows)
+    if ended := [row for row in rows if row.status in FINAL]:
+        keys = _keys(ended)
+        db.execute(sql.MOVE_ENDED, (keys,))
+        db.execute(sql.DROP_SESSIONS, (keys,))
+        db.execute(sql.DROP_BEATS, (keys,))
+
+
+def _keys(rows: Sequence[SessionRow] | Sequence[TurnRow]) -> str:
+    return json.dumps([row.key for row in rows])
+
+
+def _put_many(db: sqlite3.Connection, many: sql.Many, rows: Sequence[tuple[Any, ...]]) -> None:
+    start = 0
+    for at_once, statement in many.forms:
+        if at_once == 1:  # as plain tuples: sqlite3 binds those a third faster than their subclasses
+            db.executemany(statement, map(tuple, rows[start:]))
+            return
+        while len(rows) - start >= at_once:
+            db.execute(statement, tuple(chain.from_iterable(rows[start : start + at_once])))
+            start += at_once
 
 
 def _put(db: sqlite3.Connection, rows: Mapping[Any, tuple[Any, ...] | None], put: str, drop: str) -> None:
