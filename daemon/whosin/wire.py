@@ -42,6 +42,7 @@ _TYPES: dict[str, type[Message]] = {
 _decoders = {verb: msgspec.json.Decoder(kind) for verb, kind in _TYPES.items()}
 _batch_decoder = msgspec.json.Decoder(Batch)
 encode_json = msgspec.json.Encoder().encode
+_shallow = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode  # what is inside goes through as it is
 
 
 class Heard(NamedTuple):
@@ -104,8 +105,7 @@ def _second(epoch_s: int) -> str:
 
 def rfc3339(wall_ms: int) -> str:
     """Epoch milliseconds as `2026-11-21T08:15:00.000Z`."""
-    seconds, ms = divmod(wall_ms, 1000)
-    return f"{_second(seconds)}.{ms:03d}Z"
+    return f"{_second(wall_ms // 1000)}.{wall_ms % 1000:03d}Z"
 
 
 def parse_rfc3339(text: str) -> int:
@@ -122,11 +122,14 @@ def outward(data: dict[str, Any], clock: Clock) -> dict[str, Any]:
     """The same for the world outside: `since_ms: 17…` becomes `since: "2026-…Z"`, 0 becomes null."""
     out: dict[str, Any] = {}
     for key, value in data.items():
-        if key.endswith("_ms"):
+        kind = type(value)
+        if kind is str:
+            out[key] = value
+        elif (kind is int or value is None) and key.endswith("_ms"):
             out[key[:-3]] = rfc3339(clock.wall_ms(value)) if value else None
-        elif isinstance(value, dict):
+        elif kind is dict:
             out[key] = outward(value, clock)
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
+        elif kind is list and value and type(value[0]) is dict:
             out[key] = [outward(item, clock) for item in value]
         else:
             out[key] = value
@@ -144,7 +147,7 @@ def event(row: EventRow, store_id: str, daemon: str) -> tuple[str, bytes] | None
     if row.site is None:
         return None
     topic = f"{EVENTS}{row.site}/{row.company or SITE_WIDE}/{row.type}"
-    data = msgspec.json.decode(row.data)
+    data: dict[str, Any] = _shallow(row.data)
     data.update(site=row.site, company=row.company, user=row.user, by=row.actor, reason=row.reason)
     cloud_event = {
         "specversion": "1.0",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -49,7 +50,8 @@ class Sink:
         if message is None:
             self.done(row.seq)
         else:
-            self.transport.announce(*message, lambda: self.done(row.seq), row.seq)
+            topic, payload = message
+            self.transport.announce(topic, payload, partial(self.done, row.seq), row.seq)
 
     def skip_to(self, seq: int) -> None:
         """Nothing lies between what was handed over and this one (pruned)."""
@@ -60,6 +62,9 @@ class Sink:
         self.handed = seq
 
     def done(self, seq: int) -> None:
+        if seq == self.cursor + 1 and not self._done:
+            self.cursor = seq
+            return
         self._done.add(seq)
         while self.cursor + 1 in self._done:
             self.cursor += 1

@@ -144,16 +144,26 @@ class Journal:
 
     def record(self, events: Sequence[Event]) -> None:
         """Count each event, and log one line for each that the level and the flood let through."""
+        full: dict[str, int] = {}  # types whose room for lines is used up, and how many more there were
         for event in events:
-            row = TABLE.get(event.type, _UNKNOWN)
+            kind = event.type
+            row = TABLE.get(kind, _UNKNOWN)
             if row.count is not None:
                 client = str(event.data.get("client"))
                 row.count(self._counts, event, client if client in self.types else "default")
+            if kind in full:
+                full[kind] += 1
+                continue
             level = row.level(event) if callable(row.level) else row.level
             if level is None or not self._logger.isEnabledFor(level):
                 continue
-            if self._flood is None or not self._flood.full(event.type):
-                self._logger.log(level, event.type, **self._fields(row, event))
+            if self._flood is None or not self._flood.full(kind):
+                self._logger.log(level, kind, **self._fields(row, event))
+            elif not callable(row.level):
+                full[kind] = 0
+        for kind, count in full.items():
+            if self._flood is not None and count:
+                self._flood.suppress(kind, count)
 
     def _fields(self, row: Row, event: Event) -> dict[str, Any]:
         found: dict[str, Any] = {"at": _moment(self._wall_ms(event.at_ms))}

@@ -102,6 +102,12 @@ class Flood:
             self._suppressed[event] = self._suppressed.get(event, 0) + 1
             return True
 
+    def suppress(self, event: str, count: int) -> None:
+        """So many more lines of this event are not written: whoever asks found it full a moment ago."""
+        with self._lock:
+            self._roll()
+            self._suppressed[event] = self._suppressed.get(event, 0) + count
+
     def suppressed(self, *, now: bool = False) -> dict[str, int]:
         """What was suppressed in seconds that are over (with `now`, in this one too), told once."""
         with self._lock:

@@ -47,12 +47,12 @@ class _Group:
     """`falls` are those of the last window, in order, of who has not come back. `count` is how many fell
     ever; before it reaches `look_at` no window can have become a mass silence, so none is looked at."""
 
-    __slots__ = ("active", "count", "fallen", "falls", "latest_ms", "look_at")
+    __slots__ = ("active", "count", "falls", "latest_ms", "listed", "look_at")
 
     def __init__(self) -> None:
         self.active = 0
         self.falls: list[_Fall] = []
-        self.fallen: dict[Session, _Fall] = {}
+        self.listed = False  # among those to let go of falls in time
         self.latest_ms = 0
         self.count = 0
         self.look_at = NEVER
@@ -65,14 +65,17 @@ class _Group:
             return
         gone = 0
         while gone < len(self.falls) and self.falls[gone].at_ms < since_ms:
-            del self.fallen[self.falls[gone].session]
             gone += 1
         del self.falls[:gone]
 
-    def forget(self, fall: _Fall) -> None:
-        """Its session came back."""
-        del self.fallen[fall.session]
-        del self.falls[bisect_left(self.falls, fall)]
+    def forget(self, session: Session) -> bool:
+        """It came back. False if no fall of it counts here."""
+        falls = self.falls
+        place = bisect_left(falls, _Fall(session.disconnected_ms, session.key, -1, session))
+        if place == len(falls) or falls[place].session is not session:
+            return False
+        del falls[place]
+        return True
 
 
 class Silence:
@@ -84,7 +87,7 @@ class Silence:
         self.holds: dict[GroupKey, Hold] = {}
         self.lifts = 0
         self._groups: dict[GroupKey, _Group] = {}
-        self._recent: deque[tuple[int, GroupKey]] = deque()  # falls, to let go of them in time
+        self._recent: deque[tuple[int, GroupKey]] = deque()  # groups with falls, to let go of those in time
         self._suspected: dict[tuple[str, str], int] = {}  # when a site's quiet ones were last counted
 
     # --- told by the roll -----------------------------------------------------------------------------
@@ -106,8 +109,7 @@ class Silence:
         """It shows that it had not fallen silent for good: it came back, said goodbye or was replaced."""
         for key in _keys(session):
             group = self._groups.get(key)
-            if group is not None and (fall := group.fallen.get(session)):
-                group.forget(fall)
+            if group is not None and group.falls and group.forget(session):
                 self._tidy(key, group)
 
     def fell(self, session: Session, at_ms: int) -> None:
@@ -119,7 +121,8 @@ class Silence:
             if at_ms >= group.latest_ms - window_ms:
                 self._note_fall(key, group, session, at_ms)
             group.active -= 1
-            self._tidy(key, group)
+            if not group.active:
+                self._tidy(key, group)
 
     def _note_fall(self, key: GroupKey, group: _Group, session: Session, at_ms: int) -> None:
         falls = group.falls
@@ -131,14 +134,15 @@ class Silence:
             falls.append(fall)
         else:
             insort(falls, fall)
-        group.fallen[session] = fall
         group.count += 1
         if (
             group.look_at >= group.count + self.policy.mass.minimum
         ):  # else no need of any base can come sooner
             group.look_at = min(group.look_at, group.count + self._need(fall.base) - 1)
-        self._recent.append((at_ms, key))
-        if group.count >= group.look_at and not self._covered(key, session.company.name, at_ms):
+        self._list(key, group)
+        if group.count < group.look_at or key in self.holds:
+            return
+        if not self._covered(key, session.company.name, at_ms):
             self._look(key, group, at_ms)
 
     def restore(self, fallen: Iterable[Session], holds: Iterable[Hold]) -> None:
@@ -148,8 +152,7 @@ class Silence:
                 group = self._groups.setdefault(key, _Group())
                 fall = _Fall(session.disconnected_ms, session.key, 0, session)
                 insort(group.falls, fall)
-                group.fallen[session] = fall
-                self._recent.append((fall.at_ms, key))
+                self._list(key, group)
         for group in self._groups.values():
             base = group.active + len(group.falls)
             group.count = group.look_at = len(group.falls)
@@ -254,7 +257,9 @@ class Silence:
         while self._recent and self._recent[0][0] < at_ms - self._window_ms(self._recent[0][1][2]):
             _, key = self._recent.popleft()
             if group := self._groups.get(key):
+                group.listed = False
                 group.slide(at_ms, self._window_ms(key[2]))
+                self._list(key, group)
                 self._tidy(key, group)
 
     def _lift(self, key: GroupKey) -> None:
@@ -275,10 +280,14 @@ class Silence:
             group = self._groups.get(one)
             if group is not None:
                 group.falls = [] if one[1] else kept
-                group.fallen = {fall.session: fall for fall in group.falls}
                 self._tidy(one, group)
 
     # --- inside ---------------------------------------------------------------------------------------
+
+    def _list(self, key: GroupKey, group: _Group) -> None:
+        if group.falls and not group.listed:
+            group.listed = True
+            self._recent.append((group.falls[0].at_ms, key))
 
     def _window_ms(self, client: str) -> int:
         return self.policy.mass.window_ms + self.policy.client_type(client).heartbeat_every_ms
