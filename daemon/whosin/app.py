@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 FLUSH_LOGS_EVERY_S = 60.0
 GARBAGE = 10_000, 50, 100
-"""When the collector looks for circles: seldom, since what lives long is held without any. The usual 700 would
-have it walk through all that a wave of disconnects brings forth, again and again, for nothing."""
+"""When the collector looks for circles: seldom, since what lives long is held without any. By its default it
+would walk through all that a wave of disconnects brings forth, again and again, for nothing."""
 SWITCH_S = 0.001  # how long the store's thread waits for the interpreter, when it has it for a moment only
 
 log = structlog.get_logger("whosin.app")

@@ -111,6 +111,9 @@ class Engine:
         self._pulse_ms = clock.now_ms()
         self._slept_ms: int | None = None
         self._flushed_ms = self._pulse_ms
+        self._flushing = 0  # beats of the flush that is under way, or was the last
+        self._unwritten: list[Session] = []  # those of them still to be written
+        self._seen_so_far: dict[str, str] | None = None  # and how far we saw when it began
         self._more = False
         self._behind = False  # more was due before the message in hand than one go takes
         self._degraded_ms = 0
@@ -132,7 +135,7 @@ class Engine:
         cursors = {key[10:]: int(value) for key, value in loaded.meta.items() if key.startswith("published.")}
         self.outbox.begin(loaded.store_id, loaded.last_seq, cursors, transports)
         self._pulse_ms = self._flushed_ms = now
-        self._remember_sight()
+        self.committer.open.changes.meta.update(self._sight(), **self.outbox.cursors())
         for key in cursors.keys() - self.transports.keys():  # a way out that is no more keeps no history back
             self.committer.open.changes.meta[f"published.{key}"] = str(loaded.last_seq)
 
@@ -237,8 +240,7 @@ class Engine:
         self.roll.tick(now)
         for call in self.before_commit:
             call(now)
-        if now - self._flushed_ms >= self.pace.flush_ms:
-            self.flush(now)
+        self._write_behind(now)
         self.collect()
         self.outbox.pump()
         if self._parked:
@@ -266,32 +268,60 @@ class Engine:
                     self._regained(name, slept_ms - self._slept_ms, now)
         self._slept_ms = slept_ms
 
+    def _write_behind(self, now: int) -> None:
+        """A flush every `flush_ms`. One of many beats is begun after half that time and spread over the other
+        half, so that nobody waits for it and no beat waits longer."""
+        half_ms = self.pace.flush_ms // 2
+        if not self._unwritten:
+            wait_ms = self.pace.flush_ms if len(self.roll.beats) <= CHUNK else half_ms
+            if now - self._flushed_ms < wait_ms:
+                return
+            self._begin_flush(now)
+        self._go_on_flushing(max(CHUNK, self._flushing * self.pace.tick_ms // max(half_ms, 1)))
+
     def flush(self, now: int) -> None:
         """Write what heartbeats changed, how far we saw and what was published (rule 10: every `flush_s`)."""
+        if self._unwritten:
+            self._go_on_flushing(self._flushing)
+        self._begin_flush(now)
+        self._go_on_flushing(self._flushing)
+
+    def _begin_flush(self, now: int) -> None:
         self._flushed_ms = now
         if self.committer.trouble is not None:
             return  # they stay marked, and bounded by the number of sessions
         for transport in self.transports.values():
             transport.prove()
-        changes = self.committer.open.changes
-        beats, self.roll.beats = self.roll.beats, []
-        for session in beats:
+        self._seen_so_far = self._sight()
+        self._unwritten, self.roll.beats = self.roll.beats, []
+        self._unwritten.reverse()  # taken from its end
+        self._flushing = len(self._unwritten)
+
+    def _go_on_flushing(self, most: int) -> None:
+        """So many more beats; with the last ones goes how far we saw when this began, never ahead of them."""
+        if self.committer.trouble is not None or self._seen_so_far is None:
+            return
+        changes, beats = self.committer.open.changes, self._unwritten
+        for _ in range(min(most, len(beats))):
+            session = beats.pop()
             session.dirty = False
             if not session.status.final:
                 changes.beats.append(self.rows.beat(session))
+        if beats:
+            return
         for write in self.on_flush:
             write(changes)
         for watch in self.roll.watches.values():
-            watch.sight.forget(now - self._longest_ms())
-        self._remember_sight()
+            watch.sight.forget(self._flushed_ms - self._longest_ms())
+        changes.meta.update(self._seen_so_far, **self.outbox.cursors())
+        self._seen_so_far = None
 
-    def _remember_sight(self) -> None:
-        """How far we saw and what has been published: where the next start goes on."""
-        meta = self.committer.open.changes.meta
-        meta["clock"] = str(self.clock.wall_ms(self.clock.now_ms()))
+    def _sight(self) -> dict[str, str]:
+        """How far we have seen: where the next start goes on."""
+        meta = {"clock": str(self.clock.wall_ms(self.clock.now_ms()))}
         for name, watch in self.roll.watches.items():
             meta[f"proof.{name}"] = str(self.clock.wall_ms(watch.sight.proof_ms))
-        meta.update(self.outbox.cursors())
+        return meta
 
     def _longest_ms(self) -> int:
         """Nobody active has been silent for longer, gaps apart."""

@@ -41,14 +41,11 @@ def restore(roll: Roll, loaded: Loaded, rows: Rows, now_ms: int) -> None:
 def _sessions(roll: Roll, loaded: Loaded, rows: Rows, now_ms: int) -> dict[int, Session]:
     fallback = next(iter(roll.watches))
     by_key: dict[int, Session] = {}
-    interned: dict[str, str] = {}
     for row in loaded.sessions:
         company = roll.companies.get((row.site, row.company))
         if company is None:
             company = roll.companies[row.site, row.company] = Company(row.site, row.company)
         session = by_key[row.key] = rows.to_session(row, company, now_ms)
-        session.client = interned.setdefault(session.client, session.client)
-        session.source = interned.setdefault(session.source, session.source)
         if session.source not in roll.watches:
             session.source = fallback
     return by_key

@@ -5,12 +5,16 @@ Must not know SQL or rules: it copies.
 
 from __future__ import annotations
 
+from sys import intern
+
 import msgspec
 
 from whosin import wire
 from whosin.model import Company, Event, Lock, Session, Status, Want
 from whosin.ports import BeatRow, Clock, EventRow, HoldRow, LockRow, SessionRow, TurnRow, WantRow
 from whosin.rules.silence import Hold
+
+_STATUSES = {status.value: status for status in Status}
 
 
 class Rows:
@@ -97,15 +101,18 @@ class Rows:
 
     def to_session(self, row: SessionRow, company: Company, now_ms: int) -> Session:
         """A stored session; moments that lie ahead (the wall clock went back meanwhile) become now."""
-        it = Session(row.key, row.id, company, row.user, row.client, min(self.line(row.since), now_ms))
-        it.machine, it.address, it.app, it.os_session = row.machine, row.address, row.app, row.os_session
-        it.conn, it.at, it.status = row.conn, row.at, Status(row.status)
-        it.seen_ms, it.lost_ms = min(self.line(row.seen), now_ms), min(self.line(row.lost), now_ms)
-        it.disconnected_ms = min(self.line(row.disconnected), now_ms)
-        it.ended_ms, it.ended_by, it.reason = self.line(row.ended), row.ended_by, row.reason
-        it.replaced_by, it.idle_s, it.idle = row.replaced_by, row.idle_s, bool(row.idle)
-        it.activity, it.source = row.activity, row.source
-        return it
+        line = self.line
+
+        def past(wall_ms: int) -> int:
+            return min(line(wall_ms), now_ms) if wall_ms else 0
+
+        return Session(
+            row.key, row.id, company, row.user, intern(row.client), past(row.since), past(row.seen),
+            row.machine, row.address, _shared(row.app), _shared(row.os_session), row.conn, row.at,
+            _STATUSES[row.status], past(row.lost), past(row.disconnected), line(row.ended), row.ended_by,
+            _shared(row.reason), row.replaced_by, row.idle_s, bool(row.idle), row.activity,
+            intern(row.source),
+        )  # fmt: skip
 
     def to_lock(self, row: LockRow, company: Company, session: Session) -> Lock:
         it = Lock(company, session, row.resource, row.token, self.line(row.since))
@@ -125,3 +132,8 @@ class Rows:
         confirmed = set(msgspec.json.decode(row.confirmed, type=list[str]))
         key = (row.site, row.company, row.client)
         return Hold(key, self.line(row.opened), self.line(row.alerted), self.line(row.until), confirmed)
+
+
+def _shared(text: str | None) -> str | None:
+    """What many sessions say alike is kept once."""
+    return None if text is None else intern(text)

@@ -17,6 +17,16 @@ GRAIN_MS = 256
 NEVER = 1 << 62
 
 
+class _Bucket:
+    """What falls due within one grain of time, unsorted."""
+
+    __slots__ = ("begins_ms", "sessions")
+
+    def __init__(self, begins_ms: int) -> None:
+        self.begins_ms = begins_ms
+        self.sessions: list[Session] = []
+
+
 class Deadlines:
     """The sessions of one source that can fall silent. `due` tells a session's true deadline, or None if it
     has none here any more (ended, disconnected, heard elsewhere). Whoever takes a session out of here other
@@ -29,7 +39,7 @@ class Deadlines:
         self._begun_ms = (
             -1
         )  # the last bucket that was opened; what is filed up to there goes into the exact heap
-        self._buckets: dict[int, list[Session]] = {}
+        self._buckets: dict[int, _Bucket] = {}
         self._order: list[int] = []  # heap of the buckets' beginnings
         self._near: list[tuple[int, int, int, Session]] = []  # exact: due, key, bucket, session
         self.next_ms = NEVER  # nothing is due before this moment
@@ -46,14 +56,13 @@ class Deadlines:
             heappush(self._near, (due_ms, session.key, bucket, session))
             self.next_ms = min(self.next_ms, due_ms)
         elif session.filed_ms != bucket:
-            session.filed_ms = bucket
             held = self._buckets.get(bucket)
             if held is None:
-                self._buckets[bucket] = [session]
+                held = self._buckets[bucket] = _Bucket(bucket)
                 heappush(self._order, bucket)
                 self.next_ms = min(self.next_ms, bucket)
-            else:
-                held.append(session)
+            session.filed_ms = held.begins_ms  # one number for all that are filed there
+            held.sessions.append(session)
 
     def take(self, until_ms: int, limit: int) -> list[tuple[int, Session]]:
         """At most `limit` sessions that are due at or before `until_ms`, with their deadlines, in that order.
@@ -81,7 +90,7 @@ class Deadlines:
         while self._order and self._order[0] <= until_ms:
             bucket = self._begun_ms = heappop(self._order)
             fresh = []
-            for session in self._buckets.pop(bucket):
+            for session in self._buckets.pop(bucket).sessions:
                 if session.filed_ms != bucket:
                     continue  # filed elsewhere since
                 due = self._due(session)

@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Message, Unlock
 from whosin.model import Company, Ended, Lock, Policy, Session, Status
 from whosin.rules import admission, paths
-from whosin.rules.admission import Person, Refusal, Sender, person
+from whosin.rules.admission import Refusal, Sender
 from whosin.rules.clearing import Clearing
 from whosin.rules.deadlines import Deadlines
 from whosin.rules.limiter import Limiter
 from whosin.rules.locks import Locks, blocked_by
 from whosin.rules.outcome import Outcome
+from whosin.rules.persons import Persons
 from whosin.rules.sight import Sight
 from whosin.rules.silence import Silence
 from whosin.rules.states import Trigger, after
+from whosin.rules.words import Words
 
 ANSWER_EVERY_MS = 10_000
 NAMED_LOCKS = 100  # at most so many resources are named in one event
@@ -60,7 +62,8 @@ class Roll:
         self.silence = Silence(policy, self.out)
         self.limiter = Limiter(ANSWER_EVERY_MS)
         self.next_key = first_key
-        self._persons: dict[Person, list[Session]] = {}
+        self._persons = Persons()
+        self._words = Words()  # names of programs, and numbers of system sessions
         self._clearing = Clearing(policy, self.companies, self.locks, self.silence)
         self.policy = policy
         self._patience = _patience(policy)
@@ -245,11 +248,14 @@ class Roll:
         if company is None:
             company = self.companies[sender.site, sender.company] = Company(sender.site, sender.company)
             self.out.companies[company] = None
-        session = Session(self.next_key, sender.session, company, message.user, message.client, at_ms)
+        session = Session(
+            self.next_key, sender.session, company, message.user, self._words.same(message.client), at_ms
+        )
         self.next_key += 1
         session.source = sender.source
-        session.machine, session.address, session.app = message.machine, message.address, message.app
-        session.os_session = None if message.os_session is None else str(message.os_session)
+        session.machine, session.address = message.machine, message.address
+        session.app = None if message.app is None else self._words.same(message.app)
+        session.os_session = None if message.os_session is None else self._words.same(str(message.os_session))
         session.conn, session.at = message.conn, message.at
         self._replace_older(session, at_ms)
         self.enter(session)
@@ -290,8 +296,7 @@ class Roll:
 
     def _replace_older(self, newer: Session, at_ms: int) -> None:
         """Same person again (rule 4): a disconnected older one goes at once, a lost one at its deadline."""
-        who = person(newer)
-        for older in list(self._persons.get(who, ())) if who else ():
+        for older in self._persons.others(newer):
             self._settle(older, at_ms)
             if older.status is Status.DISCONNECTED:
                 self.remove(
@@ -467,10 +472,7 @@ class Roll:
         company = session.company
         del self.sessions[session.id]
         del company.sessions[session.key]
-        if (who := person(session)) and (same := self._persons.get(who)):
-            same.remove(session)
-            if not same:
-                del self._persons[who]
+        self._persons.remove(session)
         self.tombs[session.id] = Ended(
             session.id, company.site, company.name, following, at_ms, actor, reason
         )
@@ -481,8 +483,7 @@ class Roll:
         """Put a live session on the roll (a new login, or one restored)."""
         self.sessions[session.id] = session
         session.company.sessions[session.key] = session
-        if who := person(session):
-            self._persons.setdefault(who, []).append(session)
+        self._persons.add(session)
         label = session.status, self.label(session.client)
         self.tally[label] = self.tally.get(label, 0) + 1
         if session.status is Status.ACTIVE:
