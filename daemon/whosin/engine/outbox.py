@@ -101,12 +101,6 @@ class Outbox:
 
     def pump(self) -> None:
         """Hand over what each sink can take. Cheap when there is nothing."""
-        self._hand_over()
-        fresh, handed = self._fresh, min((sink.handed for sink in self.sinks.values()), default=self._last)
-        while fresh and fresh[0].seq <= handed:  # everyone has it
-            fresh.popleft()
-
-    def _hand_over(self) -> None:
         for sink in self.sinks.values():
             if sink.handed < self._last and sink.open and not sink.reading:
                 if self._fresh and self._fresh[0].seq <= sink.handed + 1:
