@@ -351,6 +351,10 @@ class Roll:
                 session.activity = message.activity or None
             if message.idle_s is not None:
                 session.idle_s = round(message.idle_s)
+        self._behind(session)
+
+    def _behind(self, session: Session) -> None:
+        """What of it a beat may change is stored with the next flush, or with the session's next row."""
         if not session.dirty:
             session.dirty = True
             self.beats.append(session)
@@ -379,6 +383,7 @@ class Roll:
             if session.conn is not None and message.conn < session.conn:
                 return
             session.conn = message.conn
+            self._behind(session)
             self.out.sessions[session.key] = session
         if session.status is not Status.ACTIVE or session.lost_ms:
             return
