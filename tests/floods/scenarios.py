@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.floods import crowds
+from tests.floods.conversations import malformed
 from tests.floods.locks import locks
 from tests.floods.stage import Scenario
 from tests.floods.tricks import tricks
@@ -37,6 +38,10 @@ _ALL = [
     Scenario(
         "tricks", "retained, wildcards, aliases, sizes, windows, foreign topics", tricks,
         20, "nothing is kept",
+    ),
+    Scenario(
+        "malformed", "conversations drawn by Hypothesis, with the door and with Mosquitto", malformed,
+        20, "nothing is kept", sign_in=False,
     ),
     Scenario(
         "locks", "locks by the ten thousand, queues, circles, deep paths", locks,
