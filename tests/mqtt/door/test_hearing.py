@@ -6,9 +6,11 @@ import pytest
 
 from tests.mqtt.door.fakes import BOTH_VERSIONS, House, down
 from whosin.mqtt.codec import (
+    PINGRESP,
     V5,
     V311,
     Disconnect,
+    PingReq,
     Properties,
     PubAck,
     Publish,
@@ -304,3 +306,14 @@ async def test_one_who_keeps_little_stays_while_another_takes_all_the_room():
         house.door.announce(EVENT, b"x" * 200, lambda: None, number + 2)
     assert greedy.closed
     assert not modest.closed
+
+
+async def test_no_reply_is_larger_than_the_peer_takes():
+    """MQTT-3.1.2-24: discarded, as if it had been sent."""
+    house = House()
+    client = house.connect(properties=Properties(maximum_packet_size=4))
+    client.send(asking("whosin/v1/down/north/books/s1/#", packet_id=7), PingReq())
+    house.door.flush()
+    assert client.transport.wire == PINGRESP  # CONNACK and SUBACK tell more than four bytes can
+    assert not client.closed
+    assert house.door.counts["dropped_too_large"] == 2

@@ -277,8 +277,14 @@ class Connection(asyncio.BufferedProtocol):
     # --- what goes out
 
     def send(self, data: bytes) -> None:
-        """Append to what leaves next; the door flushes once for all that one turn of the loop brings."""
+        """Append a packet to what leaves next; the door flushes once for all that a turn of the loop brings.
+
+        One above the peer's Maximum Packet Size is dropped, as if it had been sent.
+        """
         if self.closed:
+            return
+        if self.largest_out and len(data) > self.largest_out:  # MQTT-3.1.2-24
+            self.door.count("dropped_too_large")
             return
         if not self._out:
             self.door.soon(self)
