@@ -186,12 +186,26 @@ def _orders(stage: Stage, history: History) -> None:
             report = stage.disk.query(f"SELECT report FROM passes WHERE id = {result['id']}")
             if not report or json.loads(report[0][0])["companies"] != result["companies"]:
                 wrong(f"{args[0]} was shown a pass that is stored otherwise: {result}")
+    _shown(stage, history)
     life = stage.machine.life
     if switches and life is not None and life.daemon is not None:
         enabled = life.daemon.cleanup.enabled
         kept = json.loads(dict(stage.disk.query(sql.META))["cleanup"])["enabled"]
         if enabled is not switches[-1] or kept is not switches[-1]:
             wrong(f"the cleanup was switched to {switches[-1]} last, and is {enabled}, stored {kept}")
+
+
+def _shown(stage: Stage, history: History) -> None:
+    """What operators were shown was so, and stays in the history."""
+    for at, by, item in stage.witness.shown:
+        ident, status = item["id"], item["status"]
+        if status in OVER and history.status.get(ident) != status:
+            stage.world.wrong(f"{by} was shown at {at} that {ident} is {status}; now it is otherwise")
+        if status == "disconnected" and ident not in history.disconnects:
+            stage.world.wrong(f"{by} was shown at {at} that {ident} is disconnected, and no event says so")
+        for lock in item["locks"]:
+            if (item["site"], item["company"], lock["token"]) not in history.granted:
+                stage.world.wrong(f"{by} was shown at {at} that {ident} holds {lock}, and no event says so")
 
 
 # --- events out --------------------------------------------------------------------------------------------

@@ -21,6 +21,23 @@ if TYPE_CHECKING:
     from tests.simulator.network import Network, Socket
 
 
+class Handle:
+    """A callback to come; asyncio's own copies a context for each, which nothing here needs."""
+
+    __slots__ = ("args", "call")
+
+    def __init__(self, call: Any, args: tuple[Any, ...]) -> None:
+        self.call = call
+        self.args = args
+
+    def cancel(self) -> None:
+        self.call = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        return self.call is None
+
+
 class SimLoop(asyncio.AbstractEventLoop):
     """`failed` gets what a callback or task raised and nobody took."""
 
@@ -28,8 +45,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._world = world
         self._network = network
         self._failed = failed
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
+        self._ready: deque[Handle] = deque()
+        self._timers: list[tuple[int, int, Handle]] = []
         self._count = 0
         self._tasks: list[asyncio.Task[Any]] = []
         self.readable: dict[Socket, None] = {}
@@ -39,15 +56,15 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     # --- taking turns ---------------------------------------------------------------------------------
 
-    @property
     def busy(self) -> bool:
         return bool(self._ready or self.readable or (self.arrived and self.listening))
 
     def next_ms(self) -> int:
         """When the next timer is due, by the monotonic clock."""
-        while self._timers and self._timers[0][2]._cancelled:
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else FOR_EVER
+        timers = self._timers
+        while timers and timers[0][2].call is None:
+            heapq.heappop(timers)
+        return timers[0][0] if timers else FOR_EVER
 
     def turn(self, most: int = 1 << 30) -> None:
         """One turn; at most so many callbacks, if the process dies in it."""
@@ -58,19 +75,22 @@ class SimLoop(asyncio.AbstractEventLoop):
                 self.call_soon(self.call_soon, socket.take_up, self.listening)
         if self.readable:
             for socket in self.readable:
-                ready.append(asyncio.Handle(socket.read, (), self))
+                ready.append(Handle(socket.read, ()))
             self.readable.clear()
         now, timers = self._world.mono_ms(), self._timers
         while timers and timers[0][0] <= now:
             handle = heapq.heappop(timers)[2]
-            if not handle._cancelled:
+            if handle.call is not None:
                 ready.append(handle)
         events._set_running_loop(self)
         try:
             for _ in range(min(len(ready), most)):
                 handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
+                if handle.call is not None:
+                    try:
+                        handle.call(*handle.args)
+                    except Exception as error:  # noqa: BLE001 - as asyncio: told, and the loop goes on
+                        self._failed(f"a callback raised {error!r}")
         finally:
             events._set_running_loop(None)
         if len(self._tasks) > 200:
@@ -96,24 +116,21 @@ class SimLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self._world.mono_ms() / 1000
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+        handle = Handle(callback, args)
         self._ready.append(handle)
         return handle
 
     call_soon_threadsafe = call_soon  # there are no threads
 
-    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        handle = Handle(callback, args)
         self._count += 1
         heapq.heappush(self._timers, (math.ceil(when * 1000 - 1e-4), self._count, handle))
         return handle
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is left where it is, and passed over when its moment comes."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)

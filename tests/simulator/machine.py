@@ -88,7 +88,7 @@ class Machine:
     # --- the process's turns --------------------------------------------------------------------------
 
     def busy(self) -> bool:
-        return self.life is not None and not self.frozen and self.life.loop.busy
+        return self.life is not None and not self.frozen and self.life.loop.busy()
 
     def next_ms(self) -> int:
         if self.life is None or self.frozen:

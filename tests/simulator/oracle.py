@@ -63,6 +63,8 @@ class Oracle:
                 self._judge(life, known, date_ms, event.reason or event.data.get("reason"))
             elif event.type == "session.reconnected":
                 self._judge_return(life, event)
+            elif event.type == "session.removed" and event.data["cause"] in ("cleanup", "blocking"):
+                self._judge_removal(life, event)
 
     # --- one disconnect -------------------------------------------------------------------------------
 
@@ -174,6 +176,18 @@ class Oracle:
         date_ms, first_ms = self.world.of_mono(mono_ms), self.world.of_mono(mono_ms, early=True)
         if known is None or not any(sign.at_ms in (date_ms, first_ms) for sign in known.signs):
             self.world.wrong(f"{event.session} came back at {date_ms}, and nothing was received from it then")
+
+    def _judge_removal(self, life: Life, event: Any) -> None:
+        """Nothing is removed automatically in the grace after a start (rule 7)."""
+        known = self.witness.known.get(event.session)
+        if known is None or not known.signs or known.signs[0].life == life.number:
+            return
+        date_ms = self.world.of_mono(event.at_ms - life.clock._start_ms)
+        if date_ms < self.witness.starts[-1] + self.grace_ms - 300:
+            self.world.wrong(
+                f"{event.session} is removed by the {event.data['cause']} at {date_ms}, in the grace after"
+                f" the start at {self.witness.starts[-1]}"
+            )
 
     # --- at the end -----------------------------------------------------------------------------------
 

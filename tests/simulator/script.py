@@ -266,7 +266,7 @@ def _kill(random: Random) -> tuple[Any, ...]:
 def _orders(random: Random, script: Script) -> None:
     acts, calm = script.acts, script.calm_ms
     names = list(script.people)
-    for _ in range(random.choice((0, 1, 2, 4))):
+    for _ in range(random.choice((0, 1, 3, 5))):
         at = random.randrange(2_000, calm)
         by = random.choice(OPERATORS)
         ids = tuple(random.sample(names, min(len(names), random.randrange(1, 5)))) + (
@@ -276,6 +276,8 @@ def _orders(random: Random, script: Script) -> None:
             ("logoff", (ids, random.random() < 0.4, False)),
             ("logoff", (ids, random.random() < 0.4, False)),
             ("logoff", (ids, True, True)),
+            ("look", (ids,)),
+            ("look", (ids,)),
             ("free_lock", (random.choice(SITES), random.choice(COMPANIES), random.choice(RESOURCES))),
             ("switch", (random.random() < 0.6,)),
             ("clean", (random.random() < 0.3,)),

@@ -410,6 +410,19 @@ class Stage:
             ),
         )  # fmt: skip
 
+    def look(self, by: str, ids: tuple[str, ...]) -> None:
+        """What is shown must be so, whatever happens next (rule 10), unless readiness warned of it."""
+        caller = Caller(by, "viewer")
+
+        async def look(daemon: Daemon) -> str:
+            for ident in ids:
+                item = await daemon.desk.session(ident, caller)
+                if item is not None and not daemon.desk.problems():
+                    self.witness.shown.append((self.world.now, by, item))
+            return "what there is"
+
+        self._order("look", (by, ids), look)
+
     def free_lock(self, by: str, site: str, company: str, resource: str) -> None:
         caller = Caller(by, "administrator")
         self._order(

@@ -61,6 +61,8 @@ class Witness:
         self.world = world
         self.known: dict[str, Known] = {}
         self._order = 0
+        self._newest: dict[tuple[str, str], int] = {}
+        self.shown: list[tuple[int, str, dict[str, Any]]] = []  # to operators: when, to whom, an item
         self.troubles: list[Trouble] = []
         self.disk_troubles: list[Trouble] = []
         self.starts: list[int] = []
@@ -146,6 +148,14 @@ class Witness:
         if isinstance(tag, tuple) and tag[0] == "logout":
             self.known[tag[1]].logout_acked = True
 
+    def _in_order(self, where: str, body: dict[str, Any]) -> None:
+        """What is new of a session comes behind what came of it before."""
+        seq = int(body["id"].rpartition("-")[2])
+        newest = self._newest.get((where, body["subject"]), 0)
+        if seq < newest:
+            self.world.wrong(f"{where} hears event {seq} of {body['subject']} behind {newest}")
+        self._newest[where, body["subject"]] = max(seq, newest)
+
     def announced(self, where: str, topic: str, payload: bytes) -> None:
         """An event reached a listener."""
         if topic.startswith("whosin/v1/events/"):
@@ -155,3 +165,5 @@ class Witness:
             if before is not None and before != body:
                 self.world.wrong(f"one event id, two facts: {before} and {body}")
             seen[body["id"]] = body
+            if before is None and "subject" in body:
+                self._in_order(where, body)
