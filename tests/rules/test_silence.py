@@ -79,6 +79,18 @@ def test_the_last_of_them_must_fall_within_the_window_and_a_heartbeat_after_the_
     assert len(alerts(d)) == mass
 
 
+def test_a_fall_that_is_proven_late_counts_with_those_of_its_window():
+    d = office(20)
+    beat(d, WINDOW, range(9, 10))
+    beat(d, 250 * S, range(10, 20))
+    d.pass_to(300 * S)
+    d.prove(300 * S + WINDOW - 1)
+    d.sweep(300 * S + WINDOW + 1 * S)  # the last one's deadline has come, and is not proven yet
+    d.prove(300 * S + WINDOW)
+    d.sweep(300 * S + WINDOW + 1 * S)
+    assert len(alerts(d)) == 1
+
+
 def test_they_are_shown_as_disconnected_at_their_deadlines_all_the_same():
     d = office(12)
     d.pass_to(300 * S)
@@ -221,6 +233,16 @@ def test_one_company_of_many_is_one_alert_and_the_others_are_not_held():
     assert len(alerts(d)) == 1
     assert d.status("s12") is Status.DISCONNECTED, "one of B fell too"
     assert held(d) == set(range(12))
+
+
+def test_those_of_a_company_that_is_part_of_a_sites_mass_are_held_whichever_falls_last():
+    """The others' own alert tells nothing of them."""
+    d = office(5, company="B")
+    more(d, 30, at=1 * S)
+    more(d, 20, company="C", at=1 * S)
+    beat(d, 250 * S, range(35, 55))
+    d.pass_to(310 * S)
+    assert held(d) == set(range(35))
 
 
 def test_one_trouble_is_one_alert_not_two():

@@ -139,7 +139,8 @@ class Roll:
     def tick(self, at_ms: int) -> None:
         """What time alone does besides silence: locks' timers, holds that run out."""
         self.locks.tick(at_ms)
-        self.silence.tick(at_ms)
+        seeing = (watch.sight for watch in self.watches.values() if not watch.sight.blind)
+        self.silence.tick(at_ms, min((sight.proof_ms for sight in seeing), default=at_ms))
 
     def clear_blocking(self, at_ms: int, spared: Callable[[Session], bool] = lambda _session: False) -> int:
         """Remove disconnected sessions that block somebody, `blocking_after_ms` after their deadline

@@ -41,13 +41,15 @@ class _Fall(Struct, gc=False, order=True):
     key: int
     base: int
     session: Session
+    told: bool = False  # it is held back, and an alert has said so
 
 
 class _Group:
     """`falls` are those of the last window, in order, of who has not come back. `count` is how many fell
-    ever; before it reaches `look_at` no window can have become a mass silence, so none is looked at."""
+    ever; before it reaches `look_at` no window can have become a mass silence, so none is looked at. Nor is
+    one while none of its falls is `untold`."""
 
-    __slots__ = ("active", "count", "falls", "latest_ms", "listed", "look_at")
+    __slots__ = ("active", "count", "falls", "latest_ms", "listed", "look_at", "untold")
 
     def __init__(self) -> None:
         self.active = 0
@@ -56,6 +58,13 @@ class _Group:
         self.latest_ms = 0
         self.count = 0
         self.look_at = NEVER
+        self.untold = 0
+
+    def tell(self, falls: Iterable[_Fall]) -> None:
+        """They are held back now, and said to be."""
+        for fall in falls:
+            self.untold -= not fall.told
+            fall.told = True
 
     def slide(self, at_ms: int, window_ms: int) -> None:
         """Falls from before the window that ends at `at_ms` (or at a later fall) count no more."""
@@ -65,6 +74,7 @@ class _Group:
             return
         gone = 0
         while gone < len(self.falls) and self.falls[gone].at_ms < since_ms:
+            self.untold -= not self.falls[gone].told
             gone += 1
         del self.falls[:gone]
 
@@ -74,7 +84,7 @@ class _Group:
         place = bisect_left(falls, _Fall(session.disconnected_ms, session.key, -1, session))
         if place == len(falls) or falls[place].session is not session:
             return False
-        del falls[place]
+        self.untold -= not falls.pop(place).told
         return True
 
 
@@ -129,7 +139,9 @@ class Silence:
         later = 0  # proven earlier, though it fell later
         while later < len(falls) and falls[-1 - later].at_ms > at_ms:
             later += 1
-        fall = _Fall(at_ms, session.key, group.active + later, session)
+        told = bool(self.holds) and self._covered(key, session.company.name, at_ms)
+        fall = _Fall(at_ms, session.key, group.active + later, session, told)
+        group.untold += not told
         if not falls or falls[-1] < fall:
             falls.append(fall)
         else:
@@ -140,18 +152,16 @@ class Silence:
         ):  # else no need of any base can come sooner
             group.look_at = min(group.look_at, group.count + self._need(fall.base) - 1)
         self._list(key, group)
-        if group.count < group.look_at or key in self.holds:
-            return
-        if not self._covered(key, session.company.name, at_ms):
-            self._look(key, group, at_ms)
+        if group.untold and group.count >= group.look_at:
+            self._look(key, group, falls, at_ms)
 
     def restore(self, fallen: Iterable[Session], holds: Iterable[Hold]) -> None:
         """After a restart: the disconnected in order of falling, and the holds."""
         for session in fallen:
             for key in _keys(session):
                 group = self._groups.setdefault(key, _Group())
-                fall = _Fall(session.disconnected_ms, session.key, 0, session)
-                insort(group.falls, fall)
+                insort(group.falls, _Fall(session.disconnected_ms, session.key, 0, session))
+                group.untold += 1
                 self._list(key, group)
         for group in self._groups.values():
             base = group.active + len(group.falls)
@@ -161,6 +171,8 @@ class Silence:
                 group.latest_ms = fall.at_ms
         for hold in holds:
             self.holds[hold.key] = hold
+        for key, group in self._groups.items():
+            self._tell(key, group)
 
     # --- asked before something is removed automatically ------------------------------------------------
 
@@ -195,14 +207,11 @@ class Silence:
             quiet, key=lambda key: key[1] == ""
         ):  # the site last: its companies may have told it all
             group = self._groups[key]
-            group.slide(at_ms, self._window_ms(client))
-            untold = any(
-                not self._covered(key, fall.session.company.name, fall.at_ms) for fall in group.falls
-            )
-            if group.falls and (
-                untold or any(not self._covered(key, it.company.name, at_ms) for it in quiet[key])
-            ):
-                self._look(key, group, at_ms, quiet[key])
+            since_ms = at_ms - self._window_ms(client)
+            falls = [fall for fall in group.falls if fall.at_ms >= since_ms]
+            news = any(not self._covered(key, it.company.name, at_ms) for it in quiet[key])
+            if falls and (news or any(not fall.told for fall in falls)):
+                self._look(key, group, falls, at_ms, quiet[key], news=news)
 
     def rehearse(self) -> Callable[[], None]:
         """For a dry run: the result makes all that is suspected from now on forgotten, and nobody told."""
@@ -249,16 +258,17 @@ class Silence:
             )
         return touched
 
-    def tick(self, at_ms: int) -> None:
-        """Holds that have run out go; so do falls too old to be part of anything."""
+    def tick(self, at_ms: int, proven_ms: int) -> None:
+        """Holds that have run out go; so do falls too old to be part of anything: those that a fall after
+        `proven_ms` cannot be in one window with."""
         for key, hold in list(self.holds.items()):
             if hold.until_ms <= at_ms:
                 self._lift(key)
-        while self._recent and self._recent[0][0] < at_ms - self._window_ms(self._recent[0][1][2]):
+        while self._recent and self._recent[0][0] < proven_ms - self._window_ms(self._recent[0][1][2]):
             _, key = self._recent.popleft()
             if group := self._groups.get(key):
                 group.listed = False
-                group.slide(at_ms, self._window_ms(key[2]))
+                group.slide(proven_ms, self._window_ms(key[2]))
                 self._list(key, group)
                 self._tidy(key, group)
 
@@ -280,9 +290,14 @@ class Silence:
             group = self._groups.get(one)
             if group is not None:
                 group.falls = [] if one[1] else kept
+                group.untold = sum(not fall.told for fall in group.falls)
                 self._tidy(one, group)
 
     # --- inside ---------------------------------------------------------------------------------------
+
+    def _tell(self, key: GroupKey, group: _Group) -> None:
+        """Note which of its falls are held back by now."""
+        group.tell(it for it in group.falls if self._covered(key, it.session.company.name, it.at_ms))
 
     def _list(self, key: GroupKey, group: _Group) -> None:
         if group.falls and not group.listed:
@@ -308,10 +323,19 @@ class Silence:
                 return True
         return False
 
-    def _look(self, key: GroupKey, group: _Group, at_ms: int, quiet: Sequence[Session] = ()) -> None:
-        """Is there a window that is a mass silence? `quiet` are counted as fallen too. The first such window
-        is taken. Looked through from the last to the first: who logged in after one opened, did so after all
-        before.
+    def _look(
+        self,
+        key: GroupKey,
+        group: _Group,
+        falls: Sequence[_Fall],
+        at_ms: int,
+        quiet: Sequence[Session] = (),
+        *,
+        news: bool = False,
+    ) -> None:
+        """Is there a window that is a mass silence, and not told yet? `quiet` are counted as fallen too, and
+        are `news` unless they are held back already. The first such window is taken. Looked through from the
+        last to the first: who logged in after one opened, did so after all before.
         """
         if key in self.holds:
             return
@@ -319,10 +343,13 @@ class Silence:
         heapify(logins)
         missing = NEVER
         found: tuple[_Fall, int] | None = None
-        for fall in reversed(group.falls):
+        for fall in reversed(falls):
             heappush(logins, -fall.session.since_ms)
             while logins and -logins[0] > fall.at_ms:
                 heappop(logins)
+            news = news or not fall.told
+            if not news:
+                continue
             need = self._need(fall.base)
             if len(logins) >= need:
                 found = fall, len(logins)
@@ -337,6 +364,13 @@ class Silence:
         hold = Hold(key, opening.at_ms, at_ms, at_ms + self.policy.mass.hold_ms)
         self.holds[key] = hold
         self.out.holds[key] = None
+        whole = self._groups.get((site, "", client))
+        places = (
+            {company, ""} if company or whole is None else {it.session.company.name for it in whole.falls}
+        )
+        for place in (*places, company):
+            if (group := self._groups.get((site, place, client))) is not None:
+                self._tell((site, place, client), group)
         data = {
             "kind": "mass_silence",
             "client": client,
