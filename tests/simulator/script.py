@@ -198,8 +198,11 @@ def _life(random: Random, script: Script, who: Who, begins_ms: int) -> None:
         ("idle", lambda: (random.choice((0, 600)),)),
     )  # fmt: skip
     for _ in range(random.choice((0, 1, 1, 2, 3))):
-        what, args = random.choice(tricks)
-        acts.append(Act(moment(), who.id, what, args()))
+        what, draws = random.choice(tricks)
+        at, args = moment(), draws()
+        if what == "hush":  # so that whoever lives beats again when all comes to rest
+            args = (min(args[0], max(1_000, calm - at)),)
+        acts.append(Act(at, who.id, what, args))
     fate = random.random()
     if fate < 0.45:
         acts.append(Act(last, who.id, "crash", (random.choice(("reset", "closed", "vanished")),)))
