@@ -182,15 +182,22 @@ class Oracle:
                 grace = max(self.policy.regain_grace_ms, kind.heartbeat_every_ms * 5 // 4)
                 silent = self.run_out(thing.source, thing.seen, kind.timeout_ms, grace)
                 self.disconnect(thing, at, "lost" if at < silent else "silence")
-            elif isinstance(thing, OLock):
-                self.drop(thing, at)
-                self.serve(thing.session.company, at)
-            elif thing.until:
-                self.answers.append((thing.session.id, "lock", thing.resource, False, None, None, "timeout"))
-                self.refuse(thing, at)
-                self.serve(thing.session.company, at)
             else:
-                self.wants.remove(thing)
+                self.fall_due([entry[3] for entry in agenda if entry[0] == at and entry[1] == 0], at)
+
+    def fall_due(self, things: list[OLock | OWant], at: int) -> None:
+        """All of one moment at once: nobody is served before all that ends with it has ended."""
+        for want in [it for it in things if isinstance(it, OWant) and not it.until]:
+            self.wants.remove(want)
+        over = [it for it in things if isinstance(it, OWant) and it.until]
+        blamed = [self.blame(want.session, want.resource, want.shared, want.place) for want in over]
+        for want, because in zip(over, blamed, strict=True):
+            self.answers.append((want.session.id, "lock", want.resource, False, None, None, "timeout"))
+            self.refuse(want, at, because)
+        for lock in [it for it in things if isinstance(it, OLock)]:
+            self.drop(lock, at)
+        for company in sorted({thing.session.company for thing in things}):
+            self.serve(company, at)
 
     def sweep(self, at: int) -> None:
         self.advance(at)
@@ -312,7 +319,7 @@ class Oracle:
         for want in left:
             want.until = None
         for want in left:
-            self.refuse(want, at)
+            self.refuse(want, at, self.blame(s, want.resource, want.shared, want.place))
             self.answers.append((s.id, "lock", want.resource, False, False, None, None))
         self.serve(s.company, at)
         if s.replaced_by is not None and reason != "idle":
@@ -451,13 +458,13 @@ class Oracle:
         if len([want for want in self.wants if want.session is s]) > self.policy.limits.locks_per_session:
             self.wants.remove(want)  # there is no room to remember it
         else:
-            self.refuse(want, at)
+            self.refuse(want, at, self.blame(s, ask.resource, shared, place))
 
-    def refuse(self, want: OWant, at: int) -> None:
+    def refuse(self, want: OWant, at: int, because: list[OLock]) -> None:
         """Remember it."""
         want.until = None
         want.asked = at
-        want.because = self.blame(want.session, want.resource, want.shared, want.place)
+        want.because = because
         want.forget = at + REFUSALS_KEPT, self.next_number()
 
     def no_more_because_of(self, lock: OLock, instead: OLock | None = None) -> None:

@@ -220,6 +220,87 @@ def test_a_wait_runs_out_at_its_moment(d, at, granted):
         assert (answer["granted"], answer["code"], answer["holder"]["user"]) == (False, "timeout", "anna")
 
 
+@pytest.mark.parametrize("again", [(), ("ben",), ("ben", "cleo"), ("cleo", "ben")])
+def test_nobody_gets_what_another_gives_up_in_the_moment_at_which_its_own_wait_runs_out(d, again):
+    """Whoever's timer was set first: asking again sets it anew."""
+    d.lock(0, "anna", "a/b")
+    d.lock(0, "ben", "a", wait_s=60)
+    d.lock(0, "cleo", "a/c", wait_s=60)
+    for user in again:
+        assert d.lock(0, user, "a" if user == "ben" else "a/c", wait_s=60)["waiting"]
+    d.lock(0, "dora", "a/c/d", wait_s=61)
+    d.pass_to(60 * S)
+    for user in ("ben", "cleo"):
+        answer = d.told(user, "lock")[-1]
+        assert (answer["code"], answer["holder"]["user"]) == ("timeout", "anna")
+    assert held(d) == {("anna", "a/b"), ("dora", "a/c/d")}
+    assert blocked(d, "anna") == {("ben", False), ("cleo", False)}
+
+
+@pytest.mark.parametrize("first", ["ask", "remove"])
+def test_a_wait_that_runs_out_when_the_lock_delay_does_is_over(d, first):
+    d.lock(0, "anna", "a")
+    d.lock(0, "cleo", "a", wait_s=4_000)
+    if first == "ask":
+        d.lock(1, "ben", "a", wait_s=14.999)
+    d.remove(2, "anna")
+    if first == "remove":
+        d.lock(10 * S, "ben", "a", wait_s=5)
+    assert d.unlock(11 * S, "cleo", "a") is False, "cleo leaves the queue: ben is next"
+    d.sweep(15 * S)
+    assert d.told("ben", "lock")[-1]["code"] == "timeout"
+    assert held(d) == set()
+    assert d.roll.locks.refusals == 0, "what was in its way has gone in the same moment"
+
+
+def test_locks_held_on_go_together_and_whoever_asked_first_is_served_first(d):
+    d.lock(0, "anna", "a")
+    d.lock(0, "anna", "b")
+    d.lock(1, "ben", "b", wait_s=60)
+    d.lock(2, "cleo", "a", wait_s=60)
+    d.remove(3, "anna")
+    d.sweep(15 * S)
+    assert [(lock.session.id, lock.token) for lock in sorted(d.held(), key=lambda it: it.token)] == [
+        ("ben", 3),
+        ("cleo", 4),
+    ]
+
+
+@pytest.mark.parametrize("how", ["logout", "remove", "unlock", "replaced"])
+def test_a_wait_that_runs_out_when_the_holder_goes_is_over(how):
+    d = crowd(replace(DEFAULTS, lock_delay_ms=0))
+    d.login(0, "old", user="fay", machine="PC", os_session=1)
+    d.lock(0, "old", "a")
+    d.lost(0, "old")
+    d.lock(0, "ben", "a", wait_s=75)
+    if how == "replaced":
+        d.login(1, "new", user="fay", machine="PC", os_session=1)
+        d.pass_to(75 * S)
+        assert d.status("old") == "removed"
+    else:
+        d.beat(1, "old")
+        match how:
+            case "logout":
+                d.logout(75 * S, "old")
+            case "remove":
+                d.remove(75 * S, "old")
+            case "unlock":
+                d.unlock(75 * S, "old", "a")
+    assert d.told("ben", "lock")[-1]["code"] == "timeout"
+    assert held(d) == set()
+
+
+def test_however_many_waits_run_out_in_one_moment_all_are_over_before_what_comes_then(d):
+    d.lock(0, "anna", "a")
+    for session in many(d, 6_000):
+        d.roll.locks.request(session, _ask("a", 60), START)
+    d.lock(1, "ben", "a", wait_s=59.999)
+    d.unlock(60 * S, "anna", "a")
+    assert d.told("ben", "lock")[-1]["code"] == "timeout"
+    assert held(d) == set()
+    assert d.roll.locks.waiting == 0
+
+
 def test_asking_again_keeps_the_place_and_starts_the_time_anew(d):
     d.lock(0, "anna", "a")
     d.lock(0, "ben", "a", wait_s=5)
@@ -758,15 +839,11 @@ def test_a_session_with_a_thousand_locks_ends_in_one_go(d):
     assert len(d.held()) == 1_000
 
 
-def test_after_a_restart_the_queue_is_as_it_was(d):
-    d.lock(0, "anna", "a")
-    d.lock(0, "ben", "a", wait_s=60)
-    d.lock(0, "cleo", "a", wait_s=50)
-    d.lock(0, "dora", "a")
-    d.remove(1, "anna")
+def restarted(d: Driver) -> Driver:
+    """Another daemon that was told what this one knew: anna's lock, held on, and who waits for it."""
     again = crowd()
-    lock = d.held()[0]
-    taken = Lock(again.company(), again.session("anna"), "a", lock.token, lock.since_ms)
+    (lock,) = d.held()
+    taken = Lock(again.company(), again.session("anna"), lock.resource, lock.token, lock.since_ms)
     again.company().token = d.company().token
     again.remove(1, "anna")
     taken.release_ms = lock.release_ms
@@ -779,8 +856,32 @@ def test_after_a_restart_the_queue_is_as_it_was(d):
         want.company, want.session = again.company(), again.session(want.session.id)
         want.refused_by = (taken,) if want.refused_by else ()
         again.roll.locks.restore_want(want)
+    return again
+
+
+def test_after_a_restart_the_queue_is_as_it_was(d):
+    d.lock(0, "anna", "a")
+    d.lock(0, "ben", "a", wait_s=60)
+    d.lock(0, "cleo", "a", wait_s=50)
+    d.lock(0, "dora", "a")
+    d.remove(1, "anna")
+    again = restarted(d)
     assert again.roll.locks.waiting == 2
     again.sweep(15 * S)
     assert [(lock.session.id, lock.token) for lock in again.held()] == [("ben", 2)]
     again.sweep(50 * S)
     assert again.told("cleo", "lock")[-1]["code"] == "timeout"
+
+
+def test_after_a_restart_nobody_gets_what_goes_in_the_moment_at_which_its_own_wait_runs_out(d):
+    d.lock(0, "anna", "a")
+    d.lock(0, "ben", "a", wait_s=15)
+    d.lock(0, "cleo", "a/b", wait_s=15)
+    d.lock(0, "dora", "a/c", wait_s=16)
+    d.remove(1, "anna")
+    again = restarted(d)
+    again.sweep(100 * S)
+    for user in ("ben", "cleo"):
+        assert again.told(user, "lock")[-1]["code"] == "timeout"
+    assert held(again) == {("dora", "a/c")}
+    assert again.happened("lock.granted")[0].at == 15 * S

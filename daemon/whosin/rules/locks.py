@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from whosin.messages import LockRequest
-from whosin.model import Lock, Policy, Session, Status, Want
+from whosin.model import Company, Lock, Policy, Session, Status, Want
 from whosin.rules import paths
 from whosin.rules.book import (
     Book,
@@ -152,23 +152,36 @@ class Locks:
     def next_ms(self) -> int | None:
         return self._timers[0][0] if self._timers else None
 
-    def tick(self, at_ms: int, limit: int = 5_000) -> int:
-        """What time alone does: waits run out, held-on locks go, refusals are forgotten. How many ran."""
-        ran = 0
-        while self._timers and self._timers[0][0] <= at_ms and ran < limit:
-            due_ms, _, thing = heappop(self._timers)
-            ran += 1
-            if isinstance(thing, Lock):
-                if thing.release_ms == due_ms:
-                    self.release(thing, due_ms, "lock delay over", None)
-            elif not self._known(thing):
-                continue
-            elif thing.waiting:
-                if thing.until_ms == due_ms:
-                    self._time_out(thing, due_ms)
-            elif thing.asked_ms + REFUSAL_KEPT_MS == due_ms:
-                self._forget(thing)
-        return ran
+    def tick(self, at_ms: int) -> None:
+        """What time alone does, moment by moment: refusals are forgotten, waits run out, held-on locks go."""
+        while self._timers and self._timers[0][0] <= at_ms:
+            due_ms = self._timers[0][0]
+            due: dict[Want | Lock, None] = {}
+            while self._timers and self._timers[0][0] == due_ms:
+                thing = heappop(self._timers)[2]
+                if self._due(thing) == due_ms:
+                    due[thing] = None
+            self._fall_due(list(due), due_ms)
+
+    def _fall_due(self, due: list[Want | Lock], at_ms: int) -> None:
+        """All that falls due in one moment goes before anybody is served in it, so it does not matter whose
+        timer was set first: a wait that has run out gets nothing of what goes with it."""
+        wants = [it for it in due if isinstance(it, Want)]
+        waits = [want for want in wants if want.waiting]
+        gone: dict[Company, list[str]] = {}
+        for want in wants:
+            if not want.waiting:
+                self._forget(want)
+        # the last first: each can still be told who is in the way of those before it
+        for want in sorted(waits, key=lambda want: want.order, reverse=True):
+            self._time_out(want, at_ms)
+            gone.setdefault(want.company, []).append(want.resource)
+        for lock in due:
+            if isinstance(lock, Lock):
+                self._drop(lock, at_ms, "lock delay over", None)
+                gone.setdefault(lock.company, []).append(lock.resource)
+        for company, resources in gone.items():
+            self._serve(book_of(company), resources, at_ms)
 
     # --- restoring after a restart --------------------------------------------------------------------
 
@@ -270,7 +283,6 @@ class Locks:
         self._leave(book, want)
         blockers = self._remember(book, want, at_ms)
         self._answer(want.session, _turned_down(want, blockers, "timeout", "not free within wait_s"))
-        self._serve(book, (want.resource,), at_ms)
 
     # --- inside: granting -----------------------------------------------------------------------------
 
