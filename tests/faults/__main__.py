@@ -78,7 +78,8 @@ def sum_up(outcomes: list[Outcome], seconds: float) -> int:
         f"commands {total['said']:.0f}, answers {total['answers']:.0f}, events heard {total['events']:.0f}; "
         f"dead found {total['found']:.0f}; disconnects put down to this program's own lateness "
         f"{total['excused']:.0f} ({total['late_s']:.0f} s late in all); gone with a broker that was killed "
-        f"or forgot {total['gone']:.0f}\nrounds with: {faults}"
+        f"or forgot {total['gone']:.0f}; dated late by the daemon's own account of its blindness alone "
+        f"{total['claimed']:.0f}\nrounds with: {faults}"
     )
     return 1 if bad else 0
 

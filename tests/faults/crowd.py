@@ -21,6 +21,8 @@ SITE: Final = "s1"
 COMPANIES: Final = ("c1", "c2")
 RESOURCES: Final = ("order/1", "order", "vat-return")
 BEAT_EVERY_S: Final = 0.45
+QUICKLY_S: Final = (0.03, 0.25)  # how long until a client tries to connect again
+SLOWLY_S: Final = (1.2, 1.5)
 ASK_AGAIN_S: Final = 1.5
 STAYING: Final = 5  # on each gateway's line; besides, two on connections of their own
 
@@ -53,6 +55,8 @@ class Crowd:
                 way, f"observer-{way}", "whosin/v1/events/#", self._observe(way)
             ).open()
             self._observers[way], self.record.subscribed[way] = observer, observer.subscriptions
+            if way == "door":  # what a broker keeps for whom is its own matter
+                await self._restless(way)
             gateway = await self._line(
                 way, f"gateway-{way}", f"whosin/v1/down/{SITE}/#", self._hear(way)
             ).open()
@@ -62,8 +66,9 @@ class Crowd:
             for number in range(STAYING):
                 client = ("desktop", "desktop", "web")[number % 3]
                 entering.append(self._enter(f"stays-{way}-{number}", way, "stays", client))
+            client = "api" if way == "door" else "desktop"
             entering += [
-                self._enter(f"own-{way}-{number}", way, "stays", "desktop", own=True) for number in (1, 2)
+                self._enter(f"own-{way}-{number}", way, "stays", client, own=True) for number in (1, 2)
             ]
             entering += [self._enter(f"victim-{way}-{number}", way, "victim", "desktop") for number in (1, 2)]
         await asyncio.gather(*entering)
@@ -73,12 +78,31 @@ class Crowd:
         """Begin: visits, locks, deaths. Time counts from now."""
         for way in self.plan.ways:
             self._do(self._visits(way, Random(f"visits {way} {self.plan.seed}")))
+            self._do(self._calls(way, Random(f"calls {way} {self.plan.seed}")))
             for number in range(STAYING - 1):
                 member = self.record.members[f"stays-{way}-{number}"]
                 self._do(self._locks(member, Random(f"locks {member.id} {self.plan.seed}")))
         for number, death in enumerate(self.plan.deaths):
             way = self.plan.ways[number % len(self.plan.ways)]
             self._do(self._die(f"dies-{number}", way, death))
+
+    async def _restless(self, way: Way) -> None:
+        """An observer whose connection breaks all the time: what it misses is kept for it."""
+        name = f"{way}, restless"
+        self.record.events[name] = []
+        line = self._line(
+            way, f"restless-{way}", "whosin/v1/events/#", self._observe(name), away_s=(0.2, 0.8)
+        )
+        self._observers[name] = await line.open()
+        self.record.subscribed[name] = line.subscriptions
+
+        async def break_off() -> None:
+            dice = Random(f"restless {way} {self.plan.seed}")
+            while not self._going_home:
+                await asyncio.sleep(dice.uniform(0.2, 0.8))
+                line.break_off()
+
+        self._hearts.append(asyncio.create_task(break_off()))
 
     def fall_silent_unnoticed(self) -> None:
         """For the proof that the judge can find something: one is thought to beat, and does not."""
@@ -168,11 +192,11 @@ class Crowd:
         self._line_of(member).say(topic, json.dumps(payload).encode() if payload else b"", said)
         return said
 
-    def _login(self, member: Member) -> None:
+    def _login(self, member: Member) -> Said:
         payload: dict[str, Any] = {"user": member.user, "client": member.client, "machine": f"PC-{member.id}"}
         if member.own:
             payload["conn"] = self._own[member.id].connections
-        self._say(member, "login", payload)
+        return self._say(member, "login", payload)
 
     async def _ask(self, member: Member, verb: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Say it until it is answered; the answer, or `ended`'s."""
@@ -202,6 +226,7 @@ class Crowd:
             self._own[ident] = line = self._line(
                 way, ident, f"whosin/v1/down/{SITE}/{company}/{ident}/+", self._hear(way),
                 will=lambda: (place, json.dumps({"conn": line.connections}).encode()),
+                away_s=SLOWLY_S if client == "api" else QUICKLY_S,
             )  # fmt: skip
             await line.open()
             self._hearts.append(asyncio.create_task(self._beat_alone(member)))
@@ -265,6 +290,25 @@ class Crowd:
                 await asyncio.sleep(0.02)
             member.end(said.acked)
             await asyncio.sleep(dice.uniform(0.05, 0.3))
+
+    async def _calls(self, way: Way, dice: Random) -> None:
+        """Programs that log in and out and go by the acknowledgements alone: they hear no answer, never say
+        anything again, and do not beat. Whatever was acknowledged must have been done."""
+        number = 0
+        while not self._going_home:
+            number += 1
+            ident = f"calls-{way}-{number}"
+            member = Member(ident, f"user-{ident}", "web", self._dice.choice(COMPANIES), way, "calls", False)
+            member.end(time.monotonic())
+            self.record.members[ident] = member
+            self._do(self._call(member), name=ident)
+            await asyncio.sleep(dice.uniform(0.05, 0.2))
+
+    async def _call(self, member: Member) -> None:
+        login = self._login(member)
+        while login.acked is None:  # noqa: ASYNC110 - short, and there are many
+            await asyncio.sleep(0.02)
+        self._say(member, "logout", {})
 
     async def _locks(self, member: Member, dice: Random) -> None:
         """Wants what others want too, waits for it, and gives it back."""

@@ -36,6 +36,7 @@ class Line:
         hear: str | None,
         dice: Random,
         will: Callable[[], tuple[str, bytes]] | None = None,
+        away_s: tuple[float, float] = (0.03, 0.25),
     ) -> None:
         self.up = asyncio.Event()
         self.subscriptions: list[float] = []  # when each was confirmed
@@ -45,6 +46,7 @@ class Line:
         self._hear = hear
         self._dice = dice
         self._will = will
+        self._away_s = away_s  # after a connection that broke, or could not be made
         self._down = asyncio.Event()
         self._unacked: dict[int, Said] = {}
         self._early: dict[int, tuple[float, int]] = {}  # acknowledged before `publish` returned
@@ -80,6 +82,10 @@ class Line:
         await self._end()
         self._close_socket()
 
+    def break_off(self) -> None:
+        """The connection breaks; the line comes back by itself."""
+        self._lost()
+
     def say(self, topic: str, payload: bytes, said: Said) -> None:
         """QoS 1: repeated on every connection until it is acknowledged, which is then noted in `said`."""
         mid = self.mqtt.publish(topic, payload, qos=1).mid
@@ -109,7 +115,7 @@ class Line:
                 pass
             self.up.clear()
             self._close_socket()
-            await asyncio.sleep(self._dice.uniform(0.03, 0.25))
+            await asyncio.sleep(self._dice.uniform(*self._away_s))
 
     def _connect(self) -> None:
         self.connections += 1

@@ -35,7 +35,8 @@ class Heard:
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """The truth about one session. `role`: `stays`, `dies`, `visits`, `victim` (logged off by force)."""
+    """The truth about one session. `role`: `stays`, `dies`, `visits`, `calls` (says little and
+    never beats), `victim` (logged off by force)."""
 
     id: str
     user: str

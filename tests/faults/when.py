@@ -27,7 +27,7 @@ class Terms:
     timeout_s: dict[str, tuple[float, float]]
     lost_s: dict[str, tuple[float, float]]
     grace_s: float
-    beat_within_s: float = 1.2  # whoever beats at least so often is innocent
+    beat_within_s: float = 1.5  # whoever beats at least so often is innocent
 
 
 class When:
