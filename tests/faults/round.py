@@ -239,7 +239,10 @@ class Round:
         await self.crowd.mark(SETTLE_S)
 
     def _not_found(self) -> list[object]:
-        active = self.daemon.sessions(status="active")
+        try:
+            active = self.daemon.sessions(status="active")
+        except OSError as error:
+            return [error]
         return [
             each.id for each in self.record.members.values() if each.died is not None and each.id in active
         ]

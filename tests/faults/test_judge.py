@@ -110,6 +110,9 @@ def test_one_who_did_not_beat_for_no_reason_is_excused(story: Story) -> None:
     story.facts.live["anna"] = "disconnected"
     assert story.verdict.excused == 1
     assert not story.wrong
+    story.record.members["anna"].beats = [0.2]
+    story.facts.rows[-1] = story.facts.rows[-1]._replace(at=BASE + 14.0)
+    assert story.verdict.excused == 1
 
 
 def test_one_that_logged_out_beats_no_more_and_may_fall_if_its_logout_went_with_the_broker(

@@ -103,7 +103,9 @@ class When:
         silenced = [moment for moment in (member.died, member.over) if moment is not None]
         if any(moment <= at for moment in silenced) or not member.beats:
             return False
-        beats = [*(beat for beat in member.beats if at - 10.0 <= beat <= at), at]
+        before = [beat for beat in member.beats if beat <= at]
+        beats = [*before[-1:], *(beat for beat in before if beat >= at - 10.0), at]
+        beats.sort()
         return all(self._open_time(member.way, a, b) <= self._terms.beat_within_s for a, b in pairwise(beats))
 
     def _open_time(self, way: str, start: float, end: float) -> float:
@@ -121,7 +123,7 @@ class When:
     def lost_with_broker(self, at: float, until: float = 0.0) -> bool:
         """Whether what a broker got at that moment may have gone with it, or to nobody: `until` is when its
         clients had subscribed again; the daemon itself has once it sees again."""
-        gone_on = self.arrived_by(at, "link") + 1.0
+        gone_on = self.arrived_by(at, "link") + 1.0 + self._record.lag(at - 1.0, at + 3.0)
         for window in self._record.windows:
             if window.kind in BROKER_GONE:
                 back = self.arrived_by(window.end, "link") if window.kind == "broker_forget" else window.start
