@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
@@ -27,10 +27,13 @@ log = structlog.get_logger("whosin.outbox")
 
 
 class Sink:
-    """One transport's place in the events. `cursor`: all up to it are done."""
+    """One transport's place in the events. `cursor`: all up to it are done. `wake` is called when it can take
+    more after it could not."""
 
-    def __init__(self, transport: Transport, cursor: int) -> None:
+    def __init__(self, transport: Transport, cursor: int, wake: Callable[[], None]) -> None:
         self.transport = transport
+        self._wake = wake
+        self._full = False
         self.cursor = cursor
         self.handed = cursor  # the last one handed over
         self.reading = False  # it is being read back for, and takes nothing else meanwhile
@@ -38,7 +41,8 @@ class Sink:
 
     @property
     def open(self) -> bool:
-        return self.transport.ready and self.handed - self.cursor < WINDOW
+        self._full = self.handed - self.cursor >= WINDOW
+        return not self._full and self.transport.ready
 
     def hand(self, row: EventRow, store_id: str, name: str) -> None:
         self.handed = row.seq
@@ -64,11 +68,14 @@ class Sink:
     def done(self, seq: int) -> None:
         if seq == self.cursor + 1 and not self._done:
             self.cursor = seq
-            return
-        self._done.add(seq)
-        while self.cursor + 1 in self._done:
-            self.cursor += 1
-            self._done.remove(self.cursor)
+        else:
+            self._done.add(seq)
+            while self.cursor + 1 in self._done:
+                self.cursor += 1
+                self._done.remove(self.cursor)
+        if self._full and self.handed - self.cursor <= WINDOW // 2:
+            self._full = False
+            self._wake()
 
 
 class Outbox:
@@ -83,6 +90,7 @@ class Outbox:
         self._fresh: deque[EventRow] = deque(maxlen=FRESH)
         self._last = 0
         self._reading: asyncio.Task[None] | None = None
+        self._pumping = False
 
     def begin(
         self, store_id: str, last_seq: int, cursors: dict[str, int], transports: Sequence[Transport]
@@ -91,7 +99,7 @@ class Outbox:
         self.store_id, self._last = store_id, last_seq
         for transport in transports:
             cursor = min(cursors.get(transport.source, last_seq), last_seq)
-            self.sinks[transport.source] = Sink(transport, cursor)
+            self.sinks[transport.source] = Sink(transport, cursor, self._pump_soon)
 
     def add(self, rows: Sequence[EventRow]) -> None:
         if rows:
@@ -99,8 +107,14 @@ class Outbox:
             self._last = rows[-1].seq
             self.pump()
 
+    def _pump_soon(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self.pump)
+
     def pump(self) -> None:
         """Hand over what each sink can take. Cheap when there is nothing."""
+        self._pumping = False
         for sink in self.sinks.values():
             if sink.handed < self._last and sink.open and not sink.reading:
                 if self._fresh and self._fresh[0].seq <= sink.handed + 1:

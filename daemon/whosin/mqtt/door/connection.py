@@ -241,6 +241,8 @@ class Connection(asyncio.BufferedProtocol):
         elif isinstance(packet, PubAck):
             if session.acknowledged(packet.packet_id):
                 self.pump()
+                if session.slow or self.door.crowded:
+                    self.door.has_read(session)
             else:
                 self._tokens -= 1
         elif isinstance(packet, PingReq):

@@ -72,6 +72,8 @@ class Door:
         self._heavy = 0  # how many of them were read in this turn of the loop
         self.holding = False
         self._held_since_ms = 0
+        self.crowded: dict[Session, int] = {}  # who has half a queue of events to read, and since when
+        self._owed: list[Callable[[], None]] = []  # for events handed over meanwhile
         self._store_observer = store_observer
         self._last_seq = 0
         self._tls = tls
@@ -122,7 +124,10 @@ class Door:
     def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:
         self._last_seq = max(self._last_seq, seq)
         self._fan_out(topic, payload, seq=seq)
-        done()
+        if self.crowded:
+            self._owed.append(done)
+        else:
+            done()
 
     def prove(self) -> None:
         """Two turns of the loop: in the first every socket that had data is read, the second says so."""
@@ -260,6 +265,10 @@ class Door:
         if late_ms > STALL_MS:
             self._stalled_ms += late_ms
         self.wheel.turn(self.awake_ms(now_ms))
+        for session, since_ms in list(self.crowded.items()):
+            if now_ms - since_ms > self.limits.crowded_ms:
+                session.slow = True
+                self._not_crowded(session)
         self._ticks += 1
         if self._ticks % _PROOF_TICKS == 0:
             self.prove()
@@ -396,6 +405,7 @@ class Door:
         if session is None or session.connection is not connection:
             return
         session.connection = None
+        self._not_crowded(session)
         self._waiting[session.key] = session
         delay_ms = 0
         if willing and connection.will is not None and self._intake is not None:
@@ -434,6 +444,19 @@ class Door:
         if not self._leaving and self._everyone_left is not None:
             self._everyone_left.set()
 
+    def has_read(self, session: Session) -> None:
+        """It acknowledged something. With most of it read there is room again: nobody need wait for it."""
+        if not session.filled(4):
+            session.slow = False
+            self._not_crowded(session)
+
+    def _not_crowded(self, session: Session) -> None:
+        """Events wait for those who read, each for so long, and for nobody else."""
+        if self.crowded.pop(session, None) is not None and not self.crowded:
+            owed, self._owed = self._owed, []
+            for done in owed:
+                done()
+
     # --- what goes out
 
     def _fan_out(self, topic: str, payload: bytes, *, retain: bool = False, seq: int = 0) -> None:
@@ -453,6 +476,8 @@ class Door:
         if session.hold(message):
             if session.connection is not None:
                 session.connection.pump()
+                if message.seq and not session.slow and session.filled(2):
+                    self.crowded.setdefault(session, self.clock.now_ms())
             return
         self.count("overflowed_sessions")
         if session.connection is not None:

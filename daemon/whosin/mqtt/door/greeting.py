@@ -43,7 +43,7 @@ def welcome(connection: Connection, packet: Connect) -> None:
     connection.settle(rights, packet.will)
     connection.session = session
     session.connection = connection
-    _take_pace(connection, packet)
+    _take_pace(connection, packet, rights)
     assigned = None if packet.client_id else client_id
     connection.reply(ConnAck(present, Reason.SUCCESS, _announcement(connection, packet, session, assigned)))
     connection.pump()
@@ -117,14 +117,15 @@ def _session(connection: Connection, packet: Connect, rights: Rights, client_id:
     return session, present
 
 
-def _take_pace(connection: Connection, packet: Connect) -> None:
+def _take_pace(connection: Connection, packet: Connect, rights: Rights) -> None:
     """Keep-alive (one and a half times what the client said, MQTT-3.1.2-22) and the client's own limits."""
     door = connection.door
     connection.keep_alive_ms = packet.keep_alive * 1500
     door.wheel.cancel(connection.timer)
     if connection.keep_alive_ms:
         door.wheel.arm(connection.timer, connection.heard_ms + connection.keep_alive_ms)
-    connection.window = min(packet.properties.receive_maximum or 0xFFFF, door.limits.in_flight)
+    most = door.limits.observer_in_flight if rights.observes else door.limits.in_flight
+    connection.window = min(packet.properties.receive_maximum or 0xFFFF, most)
     connection.largest_out = packet.properties.maximum_packet_size or 0
 
 

@@ -35,6 +35,7 @@ class DoorLimits:
     """QoS 1 messages of one connection that wait for their acknowledgement."""
     in_flight: int = 100
     """QoS 1 messages to one connection that it has not acknowledged; its own limit counts if lower."""
+    observer_in_flight: int = 10_000
     queue: int = 1_000
     queue_bytes: int = 256 * 1024
     """What is kept for one session, unacknowledged messages included."""
@@ -42,6 +43,8 @@ class DoorLimits:
     observer_queue_bytes: int = 16 * 1024 * 1024
     queue_bytes_in_all: int = 128 * 1024 * 1024
     """What is kept for all sessions together; beyond it each has an equal share."""
+    crowded_ms: int = 10_000
+    """How long events wait for an observer that has half a queue to read; then it may lose its place."""
     write_soft: int = 32 * 1024
     """Bytes written and not yet taken by the peer, above which answers wait in the session's queue."""
     write_hard: int = 256 * 1024

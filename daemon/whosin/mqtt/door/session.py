@@ -58,7 +58,7 @@ class Session:
 
     __slots__ = (
         "_last_id", "bytes", "connection", "expiry_ms", "filters", "in_flight", "key", "known_seq", "most",
-        "most_bytes", "queue", "room", "stored", "timer", "will_timer",
+        "most_bytes", "queue", "room", "slow", "stored", "timer", "will_timer",
     )  # fmt: skip
 
     def __init__(self, key: Key, most: int, most_bytes: int, room: Room) -> None:
@@ -76,7 +76,13 @@ class Session:
         self.will_timer: Timer | None = None
         self.stored = False  # whether the store knows it as a durable observer
         self.known_seq = 0  # events up to this one it has, or had no right to when it subscribed
+        self.slow = False  # events have waited for it long enough
         self._last_id = 0
+
+    def filled(self, share: int) -> bool:
+        """Whether a `share`-th of what it may keep is there to be read."""
+        waiting = len(self.queue) + len(self.in_flight)
+        return waiting * share >= self.most or self.bytes * share >= self.most_bytes
 
     def hold(self, message: Queued) -> bool:
         """Keep a message until it is acknowledged. False: there is no room."""
