@@ -27,7 +27,8 @@ class Terms:
     timeout_s: dict[str, tuple[float, float]]
     lost_s: dict[str, tuple[float, float]]
     grace_s: float
-    beat_within_s: float = 1.5  # whoever beats at least so often is innocent
+    beat_within_s: float = 1.2  # whoever beats at least so often is innocent
+    back_within_s: float = 2.2  # and so soon after a fault: less than the grace
 
 
 class When:
@@ -104,14 +105,21 @@ class When:
         if any(moment <= at for moment in silenced) or not member.beats:
             return False
         before = [beat for beat in member.beats if beat <= at]
-        beats = [*before[-1:], *(beat for beat in before if beat >= at - 10.0), at]
-        beats.sort()
-        return all(self._open_time(member.way, a, b) <= self._terms.beat_within_s for a, b in pairwise(beats))
+        beats = sorted({*before[-1:], *(beat for beat in before if beat >= at - 10.0), at})
+        return all(self._in_time(member.way, a, b) for a, b in pairwise(beats))
 
-    def _open_time(self, way: str, start: float, end: float) -> float:
-        """How much of that time something could have come through."""
-        closed = sum(max(0.0, min(end, b) - max(start, a)) for a, b in self.blind(way))
-        return end - start - closed
+    def _in_time(self, way: str, start: float, end: float) -> bool:
+        """From one beat to the next no time was lost but that in which nothing could get through."""
+        kinds = ANY_WAY + (THE_LINK if way == "link" else ())
+        spans = sorted((each.start, each.end) for each in self._record.windows if each.kind in kinds)
+        at, patience_s = start, self._terms.beat_within_s
+        for shut, opened in _joined(spans):
+            if opened <= at or shut >= end:
+                continue
+            if shut - at > patience_s:
+                return False
+            at, patience_s = opened, self._terms.back_within_s
+        return end - at <= patience_s
 
     def at_mercy(self, said: Said) -> bool:
         """Acknowledged by a broker that was killed before it could surely hand it on, or that had forgotten
