@@ -430,7 +430,8 @@ class Roll:
         self._turn(session, following)
         session.disconnected_ms, session.reason = at_ms, reason
         session.filed_ms = 0
-        self.locks.leave_queue(session, at_ms)
+        if session.wants:
+            self.locks.leave_queue(session, at_ms)
         self.out.happened(
             "session.disconnected", at_ms, session, reason=reason, last_seen_ms=session.seen_ms,
             locks=_named(session.locks.values() if session.locks else ()), idle_s=session.idle_s,

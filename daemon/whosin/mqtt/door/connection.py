@@ -316,13 +316,12 @@ class Connection(asyncio.BufferedProtocol):
         if session is None:
             return
         while session.queue and self._writable and not self.closed and len(session.in_flight) < self.window:
-            message, again = session.send_next()
+            packet_id, message, again = session.send_next()
             data = self.encoded(
-                message.topic, message.payload, qos=1, packet_id=message.packet_id,
-                retain=message.retain, dup=again,
-            )  # fmt: skip
+                message.topic, message.payload, qos=1, packet_id=packet_id, retain=message.retain, dup=again
+            )
             if data is None:
-                session.acknowledged(message.packet_id)
+                session.acknowledged(packet_id)
             else:
                 self.send(data)
 

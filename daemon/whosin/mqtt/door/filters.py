@@ -30,9 +30,15 @@ class _Level(Generic[Hearer]):
         return not (self.below or self.here or self.rest)
 
 
+_TOPICS_KNOWN: Final = 4_096
+
+
 class FilterTree(Generic[Hearer]):
+    """Who hears a topic is remembered until anybody subscribes or unsubscribes: topics of events repeat."""
+
     def __init__(self) -> None:
         self._root: _Level[Hearer] = _Level()
+        self._known: dict[str, dict[Hearer, int]] = {}
 
     @property
     def empty(self) -> bool:
@@ -40,6 +46,7 @@ class FilterTree(Generic[Hearer]):
 
     def add(self, pattern: str, hearer: Hearer, options: int) -> None:
         """Subscribe, or change the options of the same subscription."""
+        self._known.clear()
         levels = pattern.split("/")
         rest = levels[-1] == "#"
         at = self._root
@@ -49,6 +56,7 @@ class FilterTree(Generic[Hearer]):
 
     def remove(self, pattern: str, hearer: Hearer) -> None:
         """Unsubscribe; harmless where there is no such subscription."""
+        self._known.clear()
         levels = pattern.split("/")
         rest = levels[-1] == "#"
         if rest:
@@ -65,7 +73,16 @@ class FilterTree(Generic[Hearer]):
                 del path[depth - 1].below[levels[depth - 1]]
 
     def match(self, topic: str) -> dict[Hearer, int]:
-        """Everyone who hears the topic, once each, with the best of their overlapping subscriptions."""
+        """Everyone who hears the topic, once each, with the best of their overlapping subscriptions. To be
+        read only."""
+        found = self._known.get(topic)
+        if found is None:
+            if len(self._known) >= _TOPICS_KNOWN:
+                self._known.clear()
+            found = self._known[topic] = self._match(topic)
+        return found
+
+    def _match(self, topic: str) -> dict[Hearer, int]:
         found: dict[Hearer, int] = {}
         at = [self._root]
         for level in topic.split("/"):

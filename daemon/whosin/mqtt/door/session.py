@@ -105,14 +105,13 @@ class Session:
         self.in_flight.clear()
         self._keep(0)
 
-    def send_next(self) -> tuple[Queued, bool]:
-        """The next message, now in flight with its packet identifier; True if it was sent before."""
+    def send_next(self) -> tuple[int, Queued, bool]:
+        """The next message, now in flight under its packet identifier; True if it was sent before."""
         message = self.queue.popleft()
         again = message.packet_id != 0
-        if not again:
-            message = message._replace(packet_id=self._free_id())
-        self.in_flight[message.packet_id] = message
-        return message, again
+        packet_id = message.packet_id if again else self._free_id()
+        self.in_flight[packet_id] = message
+        return packet_id, message, again
 
     def acknowledged(self, packet_id: int) -> bool:
         message = self.in_flight.pop(packet_id, None)
@@ -131,7 +130,8 @@ class Session:
 
     def rewind(self) -> None:
         """A new connection: what was not acknowledged is to be sent again, first and in order."""
-        self.queue.extendleft(reversed(self.in_flight.values()))
+        sent = [message._replace(packet_id=number) for number, message in self.in_flight.items()]
+        self.queue.extendleft(reversed(sent))
         self.in_flight.clear()
 
     def _free_id(self) -> int:
