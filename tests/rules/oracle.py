@@ -154,6 +154,9 @@ class Oracle:
             due = min(due, self.run_out(s.source, s.lost, kind.lost_grace_ms, grace))
         return due
 
+    def fallen(self, s: OSession, at: int) -> bool:
+        return s.status == "active" and self.deadline(s) <= min(at, self.sources[s.source].proof)
+
     # --- time -----------------------------------------------------------------------------------------
 
     def agenda(self) -> list[tuple[int, int, int, Any]]:
@@ -465,6 +468,8 @@ class Oracle:
         want.until = None
         want.asked = at
         want.because = because
+        if not because:
+            self.wants.remove(want)
         want.forget = at + REFUSALS_KEPT, self.next_number()
 
     def no_more_because_of(self, lock: OLock, instead: OLock | None = None) -> None:
@@ -522,6 +527,7 @@ class Oracle:
                 if (
                     want.until
                     and want.session.company == company
+                    and not self.fallen(want.session, at)
                     and self.free_for(want.session, want.resource, want.shared, want.place)
                 ):
                     self.grant(want, max(at, want.asked))

@@ -185,7 +185,11 @@ class Both:
         if told.kind != "lock" or p["granted"] or p.get("code") == "limit":
             return
         company = self.oracle.sessions[told.session].company
-        assert "holder" in p, f"{p} names nobody"
+        if "holder" not in p:
+            fell = ("session.disconnected", told.session)
+            assert p.get("waiting") is False, f"{p} names nobody"
+            assert fell in {(event[0], event[2]) for event in self.oracle.events}, f"{p} names nobody"
+            return  # nothing is in its way any more, but it fell in that very moment
         named = p["holder"]
         assert any(
             (lock.session.user, lock.session.machine, lock.session.client)

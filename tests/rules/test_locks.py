@@ -290,6 +290,32 @@ def test_a_wait_that_runs_out_when_the_holder_goes_is_over(how):
     assert held(d) == set()
 
 
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_nobody_gets_what_another_gives_up_in_the_moment_at_which_it_falls_silent_itself(d, limit):
+    d.lock(0, "anna", "a/x", shared=True)
+    d.lock(1, "ben", "a", wait_s=4_000)
+    d.lock(1, "cleo", "a", shared=True, wait_s=4_000)
+    d.lock(1, "dora", "a/x", shared=True, wait_s=4_000)
+    for user in ("anna", "dora"):
+        d.beat(10 * S, user)
+    d.prove(305 * S)
+    d.sweep(305 * S, limit=limit)
+    assert held(d) == {("anna", "a/x"), ("dora", "a/x")}
+    assert d.happened("lock.granted", "dora")[0].at == 300 * S + 1
+    assert blocked(d, "anna") == {("ben", False)}, "nothing was in cleo's way any more"
+    assert d.roll.locks.refusals == 1
+    answer = d.told("cleo", "lock")[-1]
+    assert (answer["granted"], answer["waiting"]) == (False, False)
+
+
+def test_a_wait_that_is_over_gets_nothing_though_its_timer_has_not_run_yet(d):
+    d.lock(0, "anna", "a")
+    d.lock(0, "ben", "a", wait_s=5)
+    (lock,) = d.held()
+    d.roll.locks.release(lock, START + 5 * S, "freed", "olga")
+    assert held(d) == set()
+
+
 def test_however_many_waits_run_out_in_one_moment_all_are_over_before_what_comes_then(d):
     d.lock(0, "anna", "a")
     for session in many(d, 6_000):

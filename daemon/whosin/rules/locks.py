@@ -6,7 +6,7 @@ why a session ended or when it falls silent. First come, first served; every rel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush, merge
 from itertools import islice
 from typing import Any
@@ -34,11 +34,15 @@ DEADLOCK = ("deadlock", "somebody waiting for you holds this; give back what the
 
 
 class Locks:
-    """All companies' locks. `blocking` collects the sessions that came to stand in somebody's way."""
+    """All companies' locks. `blocking` collects the sessions that came to stand in somebody's way.
 
-    def __init__(self, policy: Policy, out: Outcome) -> None:
+    `fallen` tells whether a session's time has come by a moment, though it may not be known yet that it fell.
+    """
+
+    def __init__(self, policy: Policy, out: Outcome, fallen: Callable[[Session, int], bool]) -> None:
         self.policy = policy
         self.out = out
+        self.fallen = fallen
         self.count = 0
         self.waiting = 0
         self.refusals = 0  # remembered now
@@ -351,8 +355,11 @@ class Locks:
         return None
 
     def _serve_one(self, book: Book, want: Want, at_ms: int) -> tuple[bool, bool]:
-        """Was it granted, and did a lock left behind go for it?"""
-        if not free_for(book, want.session, want.resource, want.shared, want.order):
+        """Was it granted, and did a lock left behind go for it? Not if its wait is over or its session falls
+        by this moment: it is about to leave the queue, and those behind it are served then."""
+        if want.until_ms <= at_ms or not free_for(book, want.session, want.resource, want.shared, want.order):
+            return False, False
+        if self.fallen(want.session, at_ms):
             return False, False
         return True, self._grant(book, want.session, _ask_again(want), max(at_ms, want.asked_ms))
 
@@ -411,16 +418,17 @@ class Locks:
         want.until_ms = 0
 
     def _remember(self, book: Book, want: Want, at_ms: int) -> list[Lock]:
-        """As a refusal, if there is room. Returns the locks it was refused because of."""
+        """As a refusal, if there is room and a lock to name. Returns the locks it was refused because of."""
         session, limits = want.session, self.policy.limits
         blockers = list(
             islice(to_blame(book, session, want.resource, want.shared, want.order), BLOCKERS_KEPT)
         )
         want.asked_ms, want.refused_by = at_ms, tuple(blockers)
         listed = (session.wants or {}).get(want.resource) is want
-        if self.refusals < limits.refusals and (
+        room = self.refusals < limits.refusals and (
             listed or len(session.wants or ()) < limits.locks_per_session
-        ):
+        )
+        if blockers and room:
             self._list(book, want)
             self.out.wants[want] = True
         elif listed:

@@ -58,7 +58,7 @@ class Roll:
         self.tombs: dict[str, Ended] = {}  # ended sessions met lately; the engine looks older ones up
         self.beats: list[Session] = []
         self.tally: dict[tuple[Status, str], int] = {}
-        self.locks = Locks(policy, self.out)
+        self.locks = Locks(policy, self.out, self._fallen)
         self.silence = Silence(policy, self.out)
         self.limiter = Limiter(ANSWER_EVERY_MS)
         self.next_key = first_key
@@ -311,12 +311,15 @@ class Roll:
 
     def _settle(self, session: Session, at_ms: int) -> None:
         """A session whose proven deadline has come is disconnected before anything else happens to it."""
-        if session.status is not Status.ACTIVE:
-            return
-        due_ms = self.deadline(session)
-        if due_ms <= at_ms and due_ms <= self.watches[session.source].sight.silent_ms:
+        if self._fallen(session, at_ms):
             session.filed_ms = 0
-            self._disconnect(session, due_ms)
+            self._disconnect(session, self.deadline(session))
+
+    def _fallen(self, session: Session, at_ms: int) -> bool:
+        """Has its deadline come, proven, and nothing been done about it yet?"""
+        return session.status is Status.ACTIVE and self.deadline(session) <= min(
+            at_ms, self.watches[session.source].sight.silent_ms
+        )
 
     def _sign(self, session: Session, message: Message, at_ms: int, source: str) -> None:
         idle_s = message.idle_s if isinstance(message, Heartbeat) else None
