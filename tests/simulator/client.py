@@ -156,6 +156,13 @@ class Client:
             conn.reset(0)
             self._down()
 
+    def move(self) -> None:
+        """Another network: the old connection is never heard of again, and a new one takes over."""
+        conn, self.conn = self.conn, None
+        if conn is not None:
+            conn.vanish()
+            self._down()
+
     def leave(self, *, politely: bool = True, willing: bool = False) -> None:
         """For good."""
         self.wanted = False

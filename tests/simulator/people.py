@@ -265,6 +265,9 @@ class Person:
             if client.conn is not None:
                 client.conn.cut()
             return
+        if how == "moved":
+            client.move()
+            return
         if how == "slow":
             if client.conn is not None:
                 client.conn.hold(self.world.now + for_ms)
@@ -326,6 +329,24 @@ class Person:
             return
         body = json.dumps(self._identity()).encode()
         self.witness.ghost(self.who.by, self._topic("heartbeat"), body, 1, retain=True)
+
+    def garbage(self) -> None:
+        """Something under its name that means nothing, or must not (rule 11)."""
+        random = self.random
+        who = f"whosin/v1/up/{self.who.site}/{self.who.company}/{self.who.id}"
+        topic, payload = random.choice((
+            (f"{who}/heartbeat", b'{"idle_s": "long"'),
+            (f"{who}/heartbeat", b"\xff\xfe"),
+            (f"{who}/lock", b'{"resource": 7}'),
+            (f"{who}/lock", b"[]"),
+            (f"{who}/heartbeat", b'{"activity": "' + b"x" * 9_000 + b'"}'),
+            (f"{who}/dance", b""),
+            (f"{who}/heartbeat/now", b""),
+            (f"whosin/v1/up/{self.who.site}/{self.who.company}/@batch/login", b""),
+            (f"whosin/v1/up/{self.who.site}/{self.who.company}/@batch/heartbeat", b'{"sessions": 3}'),
+            (f"whosin/v1/up/{self.who.site}/{self.who.company}/a b/heartbeat", b""),
+        ))  # fmt: skip
+        self.witness.ghost(self.who.by, topic, payload, random.choice((0, 1)))
 
     def impostor(self) -> None:
         """Another person's login under its id."""

@@ -187,6 +187,8 @@ def _life(random: Random, script: Script, who: Who, begins_ms: int) -> None:
             )
     tricks = (
         ("path", lambda: ("cut", 0)),
+        ("path", lambda: ("moved", 0)),
+        ("garbage", tuple),
         ("path", lambda: ("half-open", random.randrange(1_000, 25_000))),
         ("path", lambda: ("slow", random.randrange(200, 8_000))),
         ("hush", lambda: (random.randrange(1_000, 40_000),)),

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 
+VERBS = ("login", "heartbeat", "logout", "lost", "lock", "unlock")
+LARGEST = 8 * 1024  # bytes; the portals of these stories send no larger batches
+
+
+def _sound(body: dict[str, Any]) -> bool:
+    """Whether the fields that garbage gets wrong here are of the right kind."""
+    return isinstance(body.get("resource", ""), str) and isinstance(body.get("sessions", []), list)
+
+
 @dataclass(eq=False)
 class Sign:
     """Something received from or for one session."""
@@ -108,9 +117,13 @@ class Witness:
             if len(levels) != 7:
                 continue
             _, _, _, site, company, ident, verb = levels
+            if ident == "@batch" and verb != "heartbeat":
+                continue
             try:
-                body = json.loads(message.payload or b"{}")
+                body = json.loads(message.payload) if message.payload else {}
             except ValueError:
+                continue
+            if not isinstance(body, dict) or len(message.payload) > LARGEST or not _sound(body):
                 continue
             if ident == "@batch":
                 for one in body.get("sessions", ()):
@@ -131,6 +144,8 @@ class Witness:
             return
         self._order += 1
         sign = Sign(self.world.now, verb, body, life.number, self._order)
+        if verb not in VERBS:
+            return
         if verb == "lost":
             known.losses.append(sign)
         elif verb == "logout":
