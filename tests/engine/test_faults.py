@@ -48,6 +48,33 @@ async def test_while_the_disk_is_full_nothing_is_answered_acknowledged_or_announ
     assert (again.status("a"), again.status("b")) == ("disconnected", "active")
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_beat_while_a_login_waits_for_the_disk_is_stored_with_it(bench: Bench, fails: bool) -> None:
+    """Whether both wait in one batch, or in two that a failure makes one."""
+    store = moody(bench)
+    store.hangs = asyncio.Event()
+    for ident in ("a", "b"):  # the first is on its way to the disk, the second waits for the next batch
+        await bench.say(ident, "login", {"user": "anna", "client": "web"}, wait=False)
+        bench.engine.drain()
+        while bench.engine.live(ident) is None or not bench.engine.committer.busy:
+            await asyncio.sleep(0.001)
+    bench.clock.now += 1_000
+    ident = "a" if fails else "b"
+    await bench.say(ident, "heartbeat", {"activity": "typing"}, qos=0, wait=False)
+    bench.engine.drain()
+    bench.engine.flush(bench.clock.now)
+    store.problem = FULL if fails else None
+    store.hangs.set()
+    if fails:
+        while bench.engine.committer.problem is None:
+            await asyncio.sleep(0.001)
+    await recovered(bench)
+    await bench.settle()
+    live, row = bench.engine.live(ident), await bench.store.session(ident)
+    assert live is not None
+    assert row == bench.engine.rows.session(live)
+
+
 async def test_a_failing_disk_cannot_fill_the_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_room, "PENDING_BOUND", 50)
     await bench.login("a")

@@ -66,7 +66,11 @@ class Batch:
     def absorb(self, later: Batch) -> None:
         """Take over what came after; of a row the later state counts."""
         mine, its = self.changes, later.changes
-        mine.beats += its.beats
+        for beat in its.beats:
+            if (whole := mine.sessions.get(beat.key)) is None:
+                mine.beats.append(beat)
+            else:  # of before this beat, and it would win
+                mine.sessions[beat.key] = whole._replace(**beat._asdict())
         mine.events += its.events
         for key in its.sessions:
             mine.turns.pop(key, None)

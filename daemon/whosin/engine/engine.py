@@ -305,7 +305,9 @@ class Engine:
         for _ in range(min(most, len(beats))):
             session = beats.pop()
             session.dirty = False
-            if not session.status.final:
+            if session.key in changes.sessions:  # of before this beat, and it would win
+                changes.sessions[session.key] = self.rows.session(session)
+            elif not session.status.final:
                 changes.beats.append(self.rows.beat(session))
         if beats:
             return
