@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tests.engine.bench import Bench
 from whosin.errors import StoreError
@@ -56,3 +56,11 @@ async def recovered(bench: Bench) -> None:
         if bench.engine.committer.problem is None and not bench.engine.committer.busy:
             return
     raise AssertionError("it does not recover")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(5_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it does not come to that")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engine.bench import BOSS, Bench, Line, Said
-from tests.engine.moody import Moody, moody, recovered
+from tests.engine.moody import Moody, moody, recovered, until
 from whosin.engine import engine as engine_room
 from whosin.errors import StoreError
 from whosin.operations import SessionQuery
@@ -56,8 +56,7 @@ async def test_a_beat_while_a_login_waits_for_the_disk_is_stored_with_it(bench: 
     for ident in ("a", "b"):  # the first is on its way to the disk, the second waits for the next batch
         await bench.say(ident, "login", {"user": "anna", "client": "web"}, wait=False)
         bench.engine.drain()
-        while bench.engine.live(ident) is None or not bench.engine.committer.busy:
-            await asyncio.sleep(0.001)
+        await until(lambda one=ident: bench.engine.live(one) is not None and bench.engine.committer.busy)
     bench.clock.now += 1_000
     ident = "a" if fails else "b"
     await bench.say(ident, "heartbeat", {"activity": "typing"}, qos=0, wait=False)
@@ -66,13 +65,41 @@ async def test_a_beat_while_a_login_waits_for_the_disk_is_stored_with_it(bench: 
     store.problem = FULL if fails else None
     store.hangs.set()
     if fails:
-        while bench.engine.committer.problem is None:
-            await asyncio.sleep(0.001)
+        await until(lambda: bench.engine.committer.problem is not None)
     await recovered(bench)
     await bench.settle()
     live, row = bench.engine.live(ident), await bench.store.session(ident)
     assert live is not None
     assert row == bench.engine.rows.session(live)
+
+
+async def test_beats_that_wait_behind_a_look_up_of_others_are_signs_of_life_as_soon_as_they_can(
+    bench: Bench,
+) -> None:
+    """A login waited for its look-up; its lock waits on, for somebody else's, and its beats behind that."""
+    store = moody(bench)
+    first, second = asyncio.Event(), asyncio.Event()
+    store.late = first
+    await bench.say("a", "login", {"user": "anna", "client": "desktop"}, wait=False)
+    bench.engine.drain()
+    await asyncio.sleep(0)  # its look-up has begun
+    store.late = second
+    await bench.say("b", "login", {"user": "bert", "client": "desktop"}, wait=False)
+    await bench.say("a", "lock", {"resource": "x"}, wait=False)
+    bench.engine.drain()
+    for nth in range(601):
+        bench.clock.now += 500
+        if nth == 590:
+            await bench.say("a", "heartbeat", qos=0, wait=False)
+        bench.engine.tick()
+    first.set()
+    await until(lambda: bench.engine.live("a") is not None)
+    bench.clock.now += 500
+    bench.engine.proof("door", bench.clock.now)
+    bench.engine.tick()
+    assert bench.status("a") == "active"
+    second.set()
+    await bench.settle()
 
 
 async def test_a_failing_disk_cannot_fill_the_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -401,7 +401,6 @@ class Engine:
             return
         if heard.verb == "heartbeat":
             self.counts.heartbeats += 1
-        ident = heard.session
         if not self._must_wait(heard):
             slot = self._slot(peer, message.packet_id) if message.qos else None
             self._receive(Item(source, at_ms, peer, heard, slot))
@@ -410,11 +409,6 @@ class Engine:
         if message.qos:
             slot = Slot(message.packet_id)
             self._acks.setdefault(peer, deque()).append(slot)
-        session = self.roll.sessions.get(ident)
-        if session is not None and heard.verb not in PARTING:
-            company = session.company
-            if (company.site, company.name) == (heard.site, heard.company):
-                self.roll.beat(session, at_ms, source)  # a sign of life now, not when its turn comes
         self._park(Item(source, at_ms, peer, heard, slot))
 
     def _must_wait(self, heard: wire.Heard, looked_up: Container[str] = frozenset()) -> bool:
@@ -472,6 +466,13 @@ class Engine:
         self._look_up()
 
     def _keep(self, item: Item) -> None:
+        """It waits. A sign of life of somebody on the roll counts now, not only when its turn comes."""
+        heard = item.heard
+        session = self.roll.sessions.get(heard.session)
+        if session is not None and heard.verb not in PARTING and item.at_ms > session.seen_ms:
+            company = session.company
+            if (company.site, company.name) == (heard.site, heard.company):
+                self.roll.beat(session, item.at_ms, item.source)
         self._parked.append(item)
         self._parked_of.add(item.heard.session)
         self._depth += 1
