@@ -237,9 +237,17 @@ class Stage:
             closing.judge_start(self, life)
 
     def _ended(self, _life: Life | None, _how: str) -> None:
-        behind = round(self._now_set["flush_s"] * 1000) + 3_000
         if not self._down:
-            self._down = [self.witness.trouble(name, self.world.now - behind) for name in ("door", "link")]
+            self._down = [self.witness.trouble(name, self._stored_ms()) for name in ("door", "link")]
+
+    def _stored_ms(self) -> int:
+        """Up to when what was seen is surely stored: a disk in trouble keeps nothing."""
+        behind = round(self._now_set["flush_s"] * 1000) + 3_000
+        stored = self.world.now - behind
+        for trouble in reversed(self.witness.disk_troubles):
+            if trouble.ended_ms > stored:
+                stored = min(stored, trouble.began_ms - behind)
+        return stored
 
     def kill(self, callbacks: int, power: bool, when: str, commits: int, down_ms: int) -> None:
         """Now, or before, in or behind a commit that is to come."""
@@ -269,9 +277,8 @@ class Stage:
     def stop(self, down_ms: int) -> None:
         if self.machine.life is None or self.machine.life.stopping or self.machine.frozen:
             return
-        behind = round(self._now_set["flush_s"] * 1000) + 3_000
         if not self._down:
-            self._down = [self.witness.trouble(name, self.world.now - behind) for name in ("door", "link")]
+            self._down = [self.witness.trouble(name, self._stored_ms()) for name in ("door", "link")]
         self.machine.stop()
         self.world.after(4_000 + down_ms, self.machine.start)
 
