@@ -178,6 +178,7 @@ def _rush(stage: Stage, count: int) -> list[socket.socket]:
                     done.append(line)
     took = time.monotonic() - begun
     stage.tell(f"a rush of {count}: all in after {took:.1f} s, {again} had to dial again")
+    stage.check(not again, f"{again} were turned away in a rush of {count}")
     return done
 
 

@@ -13,8 +13,9 @@ class DoorLimits:
     """Times are milliseconds, sizes bytes; rates are messages a second over bursts of that many."""
 
     connections: int = 10_000
-    pending: int = 1_000
-    """Connections that have not sent CONNECT yet."""
+    pending: int = 4_000
+    """Connections that have not sent CONNECT yet. When everybody comes back at once, so many are accepted
+    before the first is read."""
     connect_ms: int = 10_000
     """From the connection to its CONNECT."""
     packet: int = 16 * 1024
