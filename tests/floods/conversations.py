@@ -76,13 +76,14 @@ def talks(draw) -> Talk:
 def read(talk: Talk) -> tuple[list, str | None]:
     """What was understood up to the first packet that is broken, and what is wrong with that."""
     decoder = Decoder(Side.CLIENT, None, 16 * 1024)
-    said, data = [], talk.data
+    said, data = [], talk.data + PINGREQ
     while True:
         try:
             found = decoder.feed(data)
         except ProtocolError as error:
             return said + error.before, _plainly(str(error))
         said += found
+        decoder.max_packet = 260 * 1024  # without sign-in everybody may send batches, once greeted
         if not found:
             return said, None
         data = b""
@@ -170,7 +171,8 @@ def _length(size: int) -> bytes:
 
 
 def ends(port: int, talk: Talk, pings: int, wait_s: float) -> bool:
-    """Whether the other side ends the conversation. It has `pings` of its own, and one more behind it."""
+    """Whether the other side ends the conversation. It has `pings` in all, one of them at its end; none where
+    that is taken for part of a packet that goes on."""
     with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as line:
         try:
             line.sendall(talk.data + PINGREQ)
@@ -180,8 +182,9 @@ def ends(port: int, talk: Talk, pings: int, wait_s: float) -> bool:
                 if not data:
                     return True
                 buffer += data
-                pings -= sum(first == 0xD0 for first, _ in framed(buffer))
-                if pings < 0:
+                answered = sum(first == 0xD0 for first, _ in framed(buffer))
+                pings -= answered
+                if answered and pings <= 0:
                     return False
         except ConnectionError:
             return True
@@ -227,7 +230,7 @@ def malformed(stage: Stage) -> None:
 
         @seed(stage.seed)
         @settings(
-            max_examples=stage.many(1_000), database=None, deadline=None, phases=[Phase.generate],
+            max_examples=stage.many(200), database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(talks())
