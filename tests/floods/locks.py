@@ -49,15 +49,18 @@ def locks(stage: Stage) -> None:
         )
         queued = time.monotonic() - begun
         refusals = stage.counted("whosin_lock_refusals_total")
-        circles = [lock(holders[nth], _deep((nth + 1) % 20, 0), nth + 1, wait_s=600) for nth in range(20)]
-        all_of(circles)  # each waits for the next one, the last would close the circle
+        ring = [f"c-{nth}" for nth in range(20)]
+        all_of([message(one, "login", {**WEB, "user": one}, nth + 1) for nth, one in enumerate(ring)])
+        all_of([lock(one, f"ring/{one}/{turn}", turn + 1) for one in ring for turn in range(20)])
+        # each waits for the next one, the last would close the circle
+        all_of([lock(ring[nth], f"ring/{ring[(nth + 1) % 20]}/0", nth + 1, wait_s=600) for nth in range(20)])
         deadlocks = stage.counted("whosin_lock_refusals_total") - refusals
         stage.check(deadlocks >= 1, "the circle was not refused")
         all_of([lock("h-0", f"more/{nth}", nth + 1) for nth in range(1_200)])
         all_of([lock("h-1", path, 1) for path in ("/".join("d" * 17), "a//b", "*/x", "", "x" * 600)])
         all_of([lock("h-2", "*", 1, wait_s=600), lock("h-3", "deep", 2)])
         begun = time.monotonic()
-        all_of([message(one, "logout", None, nth + 1) for nth, one in enumerate(holders)])
+        all_of([message(one, "logout", None, nth + 1) for nth, one in enumerate([*holders, *ring])])
         freed = time.monotonic() - begun
         all_of([message(one, "logout", None, nth % 60_000 + 1) for nth, one in enumerate(waiters)])
     stage.check(
