@@ -183,7 +183,7 @@ class Daemon:
         rows = [row for row in loaded.observers if row.account is None or self.desk.knows(row.account)]
         changes.observers.update({row.client_id: None for row in loaded.observers if row not in rows})
         handed = self.engine.outbox.sinks[door.source].cursor
-        door.restore(rows, handed, int(loaded.meta.get("clock", 0)))
+        door.restore(rows, int(loaded.meta.get("clock", 0)))
         changes.observers.update(door.observer_rows())  # in one commit with the clock they go by
         seq = earliest(rows)
         while seq is not None and seq < handed:
@@ -195,6 +195,7 @@ class Daemon:
                         if wants(row, event.seq, message[0]):
                             door.owe(row, event.seq, *message)
             seq = events[-1].seq if events else None
+        door.owed_until(handed)
         self.engine.on_flush.append(lambda changes: changes.observers.update(door.observer_rows()))
 
     def _remember_observer(self, name: str, row: ObserverRow | None) -> None:

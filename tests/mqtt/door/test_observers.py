@@ -11,12 +11,12 @@ from whosin.ports import ObserverRow
 HOUR_MS = 3_600_000
 
 
-def restarted(*, stored_ms: int, expires: int) -> tuple[Door, dict[str, ObserverRow | None]]:
+def restarted(*, stored_ms: int, expires: int, acked: int = 7) -> tuple[Door, dict[str, ObserverRow | None]]:
     """A door that starts now with one observer of before, and what it had stored of it."""
     stored: dict[str, ObserverRow | None] = {}
     door = Door("127.0.0.1:0", clock=FakeClock(), name="test", store_observer=stored.__setitem__)
-    row = ObserverRow("/watcher", None, '{"whosin/v1/events/#": 1}', 7, expires)
-    door.restore([row], 7, stored_ms)
+    row = ObserverRow("/watcher", None, '{"whosin/v1/events/#": 1}', acked, expires)
+    door.restore([row], stored_ms)
     return door, stored
 
 
@@ -37,3 +37,20 @@ async def test_an_observer_that_had_expired_before_is_forgotten() -> None:
     door, stored = restarted(stored_ms=now_ms, expires=now_ms)
     assert stored == {"/watcher": None}
     assert not door.observer_rows()
+
+
+async def test_what_is_owed_stays_owed_if_we_die_before_it_is_queued_again() -> None:
+    now_ms = FakeClock().ms
+    door, _ = restarted(stored_ms=now_ms, expires=now_ms + 60_000, acked=4)
+    before = door.observer_rows()["/watcher"]
+    assert before.acked == 4  # the fifth to the seventh are still to be read back
+    door.owe(before, 6, "whosin/v1/events/north/books/lock.granted", b"{}")
+    door.owed_until(7)
+    assert door.observer_rows()["/watcher"].acked == 5
+
+
+async def test_who_is_owed_nothing_has_got_all() -> None:
+    now_ms = FakeClock().ms
+    door, _ = restarted(stored_ms=now_ms, expires=now_ms + 60_000, acked=4)
+    door.owed_until(7)
+    assert door.observer_rows()["/watcher"].acked == 7

@@ -173,14 +173,14 @@ class Door:
         """Since when reading has been held up because the inbox is full; 0 if it is not."""
         return self._held_since_ms
 
-    def restore(self, rows: Sequence[ObserverRow], last_seq: int, stored_ms: int) -> None:
+    def restore(self, rows: Sequence[ObserverRow], stored_ms: int) -> None:
         """Before `start`: the durable observers of before, which now wait for their clients.
 
-        `last_seq` is the last event of before; what is owed of those is given back by `owe`. `stored_ms` is
-        the wall clock when we were last alive: the time since then is our absence, not theirs, if it has
-        passed at all (the clock may have been set meanwhile).
+        What is owed to them is given back by `owe`, and `owed_until` tells the end of it: before that, they
+        have got no more than their rows say, should we die meanwhile. `stored_ms` is the wall clock when we
+        were last alive: the time since then is our absence, not theirs, if it has passed at all (the clock
+        may have been set meanwhile).
         """
-        self._last_seq = last_seq
         for row in rows:
             left_ms = row.expires - stored_ms
             if left_ms <= 0:
@@ -202,6 +202,10 @@ class Door:
         session = self._sessions.get(observers.key_of(row))
         if session is not None:
             self._give(session, Queued(topic.encode(), payload, False, 0, seq))
+
+    def owed_until(self, last_seq: int) -> None:
+        """Every event up to this one has been given back to whom it was owed."""
+        self._last_seq = max(self._last_seq, last_seq)
 
     def note(self, session: Session) -> None:
         """Its subscriptions or its expiry changed: it may have become durable, or cease to be."""
