@@ -22,7 +22,7 @@ COMPANIES: Final = ("c1", "c2")
 RESOURCES: Final = ("order/1", "order", "vat-return")
 BEAT_EVERY_S: Final = 0.45
 QUICKLY_S: Final = (0.03, 0.25)  # how long until a client tries to connect again
-SLOWLY_S: Final = (1.8, 2.0)  # nearly as long as the grace
+SLOWLY_S: Final = (1.6, 1.8)  # nearly as long as the grace
 ASK_AGAIN_S: Final = 1.5
 STAYING: Final = 5  # on each gateway's line; besides, two on connections of their own
 

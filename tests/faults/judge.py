@@ -196,7 +196,7 @@ class Judge:
                 continue
             kinds = {row.type for row in self._of[said.session]}
             lost = (said.verb == "login" and "session.logged_in" not in kinds) or (
-                said.verb == "logout" and not kinds & FINAL.keys()
+                said.verb == "logout" and "session.logged_in" in kinds and not kinds & FINAL.keys()
             )
             if lost and self._when.at_mercy(said):
                 self.gone += 1

@@ -160,8 +160,19 @@ def test_a_command_that_was_acknowledged_and_left_no_trace_is_lost(
     story: Story, verb: str, words: str
 ) -> None:
     story.record.members["eve"] = member("eve")
+    if verb == "logout":
+        story.add(0.3, "session.logged_in", "eve")
     story.say("eve", verb, 3.0, 3.1)
     assert words in story.wrong
+
+
+def test_a_logout_whose_login_went_with_the_broker_has_nothing_to_end(story: Story) -> None:
+    story.record.members["eve"] = member("eve", way="link")
+    story.say("eve", "login", 3.0, 3.1)
+    story.say("eve", "logout", 3.2, 6.0)
+    story.record.windows.append(Window("broker_kill", 3.15, 4.0))
+    assert not story.wrong
+    assert story.verdict.gone == 1
 
 
 def test_one_that_was_not_acknowledged_is_not(story: Story) -> None:

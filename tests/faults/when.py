@@ -28,7 +28,7 @@ class Terms:
     lost_s: dict[str, tuple[float, float]]
     grace_s: float
     beat_within_s: float = 1.2  # whoever beats at least so often is innocent
-    back_within_s: float = 2.2  # and so soon after a fault: less than the grace
+    back_within_s: float = 1.9  # and so soon after a fault: less than the grace, and the way takes time too
 
 
 class When:
@@ -118,7 +118,7 @@ class When:
                 continue
             if shut - at > patience_s:
                 return False
-            at, patience_s = opened, self._terms.back_within_s
+            at, patience_s = opened, self._terms.back_within_s - self._record.lag(opened, end)
         return end - at <= patience_s
 
     def at_mercy(self, said: Said) -> bool:
