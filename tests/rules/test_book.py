@@ -136,6 +136,30 @@ def test_a_cycle_over_two_ways_of_waiting_is_seen(d):
     assert d.lock(7, "anna", "b", wait_s=WAIT)["code"] == "deadlock"
 
 
+def test_a_cycle_is_seen_behind_a_queue_that_was_looked_through_already(d):
+    d.lock(0, "anna", "left")
+    d.lock(0, "ben", "middle")
+    d.lock(0, "dora", "right")
+    d.lock(0, "fred", "r")
+    d.lock(0, "fred", "s")
+    d.lock(1, "ben", "left", wait_s=WAIT)  # for anna
+    d.lock(2, "ben", "r", wait_s=WAIT)
+    d.lock(3, "cleo", "middle", wait_s=WAIT)  # for ben
+    d.lock(4, "cleo", "r", wait_s=WAIT)  # behind ben
+    d.lock(5, "cleo", "s", wait_s=WAIT)
+    d.lock(6, "dora", "s", wait_s=WAIT)  # behind cleo
+    assert d.lock(7, "anna", "right", wait_s=WAIT)["code"] == "deadlock"
+    assert d.lock(8, "emil", "right", wait_s=WAIT)["waiting"]
+
+
+def test_a_reader_whom_somebody_else_keeps_waiting_does_not_wait_for_the_reader_beside_it(d):
+    d.lock(0, "anna", "r/1", shared=True)
+    d.lock(0, "ben", "z")
+    d.lock(0, "cleo", "r/2")
+    d.lock(1, "ben", "r", shared=True, wait_s=WAIT)  # for cleo
+    assert d.lock(2, "anna", "z", wait_s=WAIT)["waiting"]
+
+
 # --- whom a lock blocks ----------------------------------------------------------------------------------
 
 
@@ -160,6 +184,17 @@ def test_a_lock_left_behind_does_not_block_its_own_user_there_but_everybody_else
     (left,) = book_of(d.company()).left["menu"]
     assert [want.session.id for want in blocked_by(left)] == ["anna-2", "ben"]
     assert d.lock(5, "ben", "x")["granted"]
+
+
+def test_a_lock_left_behind_does_not_block_its_own_user_whom_somebody_else_keeps_waiting_there(d):
+    d.lock(0, "anna", "menu", shared=True, sticky=True)
+    d.logout(1, "anna")
+    d.lock(2, "ben", "menu", shared=True)
+    d.login(3, "anna-2", user="anna")
+    d.lock(4, "anna-2", "menu", wait_s=WAIT)
+    (left,) = book_of(d.company()).left["menu"]
+    assert blocked_by(left) == []
+    assert blocks(d, "ben") == {"anna-2"}
 
 
 def test_a_holder_is_named_with_what_it_does_by_its_lock_or_else_by_its_session(d):

@@ -149,17 +149,11 @@ def _directly_waiting_for(
     for own in waits:
         if walked.get((own.resource, own.shared), own.order + 1) <= own.order:
             continue
-        passed = False
+        walked[own.resource, own.shared] = own.order
         for group in book.wanted.opposing(own.resource, shared=own.shared):
             for want in group:
-                if want.order <= own.order or want.session is awaited:
-                    continue
-                if holds_against(want.session, own):
-                    passed = True
-                else:
+                if want.order > own.order and not holds_against(want.session, own):
                     yield want.session
-        if not passed:
-            walked[own.resource, own.shared] = own.order
 
 
 # --- whom a lock blocks ------------------------------------------------------------------------------------
