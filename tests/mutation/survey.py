@@ -95,15 +95,10 @@ def silent_pytest(room: Room, plugin: object) -> int:
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
     arguments = [
-        "-p",
-        "no:cacheprovider",
-        "-s",
-        "-x",
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-        "-o",
-        "addopts=--import-mode=importlib",
-    ]
+        "-p", "no:cacheprovider", "-s", "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+        "-o", "addopts=--import-mode=importlib",
+        "--tb=native", "--assert=plain",  # nobody reads why a test fails, and telling it nicely takes longest
+    ]  # fmt: skip
     return pytest.main([*arguments, *map(str, room.tests)], plugins=[plugin])
 
 
