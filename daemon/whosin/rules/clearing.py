@@ -74,5 +74,5 @@ class Clearing:
             self._sites.clear()
             for company in self._companies.values():
                 self._sites.setdefault(company.site, []).append(company)
-        for company in self._sites.get(site, ()):
+        for company in self._sites[site]:
             yield from company.sessions.values()
