@@ -15,9 +15,11 @@ QUICK = replace(DEFAULTS, blocking_after_ms=30 * S)
 def clear(d: Driver, at: int, **more) -> list[str]:
     """Who was removed."""
     before = set(d.roll.sessions)
-    d.roll.clear_blocking(START + at, **more)
+    count = d.roll.clear_blocking(START + at, **more)
     d._collect()
-    return sorted(before - set(d.roll.sessions))
+    gone = sorted(before - set(d.roll.sessions))
+    assert count == len(gone)
+    return gone
 
 
 def blockers(count: int) -> Driver:

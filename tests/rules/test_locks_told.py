@@ -162,7 +162,7 @@ def test_each_refusal_has_its_code_and_says_why(d):
     d.lock(0, "anna", "a")
     d.lock(0, "anna", "b")
     assert d.lock(1, "anna", "c").keys() == {"resource", "granted", "code", "message"}
-    assert d.lock(1, "anna", "c")["code"] == "limit"
+    assert (d.lock(1, "anna", "c")["code"], d.lock(1, "anna", "c")["resource"]) == ("limit", "c")
     assert d.lock(2, "ben", "a", wait_s=WAIT) == {
         "resource": "a", "granted": False, "waiting": True, "holder": d.told("ben", "lock")[-1]["holder"],
     }  # fmt: skip
@@ -287,6 +287,22 @@ def test_nothing_is_kept_of_sessions_and_resources_that_are_gone(d):
     assert d.roll.locks.next_ms > START  # timers of what is gone run, and do nothing
     d.sweep(10**9)
     assert d.roll.locks.next_ms is None
+
+
+def test_a_waiter_that_turns_into_a_reader_and_gets_it_lets_the_readers_behind_it_through(d):
+    d.lock(0, "anna", "a", shared=True)
+    d.lock(1, "ben", "a", wait_s=WAIT)
+    d.lock(2, "cleo", "a", shared=True, wait_s=WAIT)
+    assert d.lock(3, "ben", "a", shared=True, wait_s=WAIT)["granted"]
+    assert {lock.session.id for lock in d.held()} == {"anna", "ben", "cleo"}
+
+
+def test_timers_run_in_steps_and_say_how_many(d):
+    d.lock(0, "anna", "a")
+    for user in ("ben", "cleo", "dora"):
+        d.lock(1, user, "a", wait_s=5)
+    assert [d.roll.locks.tick(START + 6 * S, limit) for limit in (2, 2, 2)] == [2, 1, 0]
+    assert d.roll.locks.waiting == 0
 
 
 @pytest.mark.parametrize(("wait_s", "until"), [(0.0004, 1), (0.001, 1), (0.0015, 2), (2.5, 2_500)])

@@ -107,3 +107,13 @@ def test_an_index_that_is_empty_again_holds_nothing():
     index.remove("a/b/c", "x")
     index.remove("a/b/c", "x")
     assert (index._at, index._below) == ({}, {})
+
+
+def test_what_lies_exactly_at_a_path_is_found_in_both_lanes():
+    lanes = Lanes()
+    lanes.add("a", "writer", shared=False)
+    lanes.add("a", "reader", shared=True)
+    lanes.add("a/b", "deeper", shared=True)
+    assert lanes.exact("a") == ["writer", "reader"]
+    assert lanes.exact("a/b") == ["deeper"]
+    assert lanes.exact("*") == []

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.rules.driver import DEFAULTS, DOOR, LINK, START, Driver
-from whosin.messages import Heartbeat, LockRequest, Login, Logout
-from whosin.model import ClientType, Status
+from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Unlock
+from whosin.model import Account, ClientType, Role, Status
 from whosin.rules.roll import Sender
 
 S = 1_000
@@ -37,6 +37,8 @@ def test_an_event_says_of_whom_it_is():
     (event,) = d.roll.out.events
     assert (event.type, event.at_ms, event.site, event.company) == ("session.logged_in", now, "s", "A")
     assert (event.session, event.user, event.actor, event.reason) == ("s1", "anna", None, None)
+    assert d.roll.out.sessions == {1: d.session("s1")}
+    assert list(d.roll.out.companies) == [d.company()]
 
 
 def sender():
@@ -247,7 +249,7 @@ def test_a_beat_that_was_overtaken_does_not_set_the_last_sign_back():
     assert d.session("s1").seen_ms == START + 10 * S
 
 
-@pytest.mark.parametrize("beat", [Heartbeat(), Heartbeat(activity="x")])
+@pytest.mark.parametrize("beat", [BARE_HEARTBEAT, Heartbeat(activity="x")])
 def test_a_session_is_noted_once_for_the_next_flush(beat):
     d = Driver()
     come(d)
@@ -325,3 +327,98 @@ def test_time_in_steps_runs_no_timer_before_those_who_fell_earlier():
     d._collect()
     assert [(event.type, event.at) for event in d.events[-1:]] == [("session.disconnected", 300 * S)]
     assert d.roll.locks.waiting == 1, "time has come to 300 s, not to 400"
+
+
+def test_keys_rise_by_one():
+    d = Driver()
+    for ident in ("a", "b", "c"):
+        d.login(0, ident, user=ident)
+    assert [d.session(ident).key for ident in ("a", "b", "c")] == [1, 2, 3]
+
+
+def test_time_alone_runs_the_locks_timers_too():
+    d = Driver()
+    come(d)
+    d.login(0, "s2", user="ben")
+    d.lock(0, "s1", "a")
+    d.lock(0, "s2", "a", wait_s=5)
+    d.roll.tick(START + 5 * S)
+    assert d.roll.locks.waiting == 0
+
+
+@pytest.mark.parametrize(("proven", "asked"), [(300 * S - 1, [DOOR]), (300 * S, [])])
+def test_a_proof_is_asked_for_where_it_does_not_reach_up_to_what_may_be_due(proven, asked):
+    d = Driver()
+    come(d)
+    d.prove(proven)
+    assert list(d.roll.unproven(START + 300 * S)) == asked
+
+
+# --- who speaks for whom -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("message", [Heartbeat(activity="x"), LockRequest("a"), Unlock("a"), Logout()])
+def test_an_account_of_one_user_moves_nobody_elses_session(message):
+    d = Driver()
+    come(d)
+    before = len(d.events)
+    d.hear(10, "s1", message, account=Account("bens", Role.CLIENT, "s", "ben"))
+    session = d.session("s1")
+    assert (session.seen_ms, session.activity, session.locks, session.status) == (
+        START,
+        None,
+        None,
+        Status.ACTIVE,
+    )
+    assert len(d.events) == before
+    d.hear(11, "s1", message, account=Account("portal", Role.GATEWAY, "s"))
+    assert d.status("s1") is (Status.LOGGED_OFF if isinstance(message, Logout) else Status.ACTIVE)
+    assert isinstance(message, Logout) or d.session("s1").seen_ms == START + 11
+
+
+def test_but_its_login_is_told_so():
+    d = Driver()
+    come(d)
+    d.login(1, "s1", machine="PC-07", account=Account("bens", Role.CLIENT, "s", "ben"))
+    assert d.told("s1", "login")[-1]["code"] == "forbidden"
+
+
+# --- the hot path ------------------------------------------------------------------------------------------
+
+
+def test_an_ordinary_beat_takes_the_short_way_and_any_other_the_long_one(monkeypatch):
+    d = Driver(sources=(DOOR, LINK))
+    come(d)
+    session, taken = d.session("s1"), []
+    monkeypatch.setattr(d.roll, "receive", lambda *said: taken.append(said))
+    d.roll.beats.clear()
+    session.dirty = False
+    d.roll.beat(session, START + 300 * S - 1, DOOR)
+    assert taken == []
+    assert session.seen_ms == START + 300 * S - 1
+    assert (session.dirty, d.roll.beats) == (True, [session])
+    d.roll.beat(session, START + 301 * S, DOOR)
+    assert d.roll.beats == [session]
+    d.roll.beat(session, START + 601 * S, DOOR)  # at its deadline
+    session.lost_ms = 1
+    d.roll.beat(session, START + 302 * S, DOOR)
+    session.lost_ms = 0
+    d.roll.beat(session, START + 302 * S, LINK)
+    session.status = Status.DISCONNECTED
+    d.roll.beat(session, START + 302 * S, DOOR)
+    assert [(said[0].source, said[1], said[2] - START) for said in taken] == [
+        (DOOR, BARE_HEARTBEAT, 601 * S), (DOOR, BARE_HEARTBEAT, 302 * S), (LINK, BARE_HEARTBEAT, 302 * S),
+        (DOOR, BARE_HEARTBEAT, 302 * S),
+    ]  # fmt: skip
+    sender_ = taken[0][0]
+    assert (sender_.site, sender_.company, sender_.session) == ("s", "A", "s1")
+    assert session.seen_ms == START + 301 * S
+
+
+def test_a_beat_of_another_type_has_that_types_patience(monkeypatch):
+    d = Driver()
+    d.login(0, "s1", client="web")
+    taken = []
+    monkeypatch.setattr(d.roll, "receive", lambda *said: taken.append(said))
+    d.roll.beat(d.session("s1"), START + 1_000 * S, DOOR)
+    assert taken == []

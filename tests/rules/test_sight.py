@@ -9,13 +9,13 @@ from whosin.rules.sight import Sight
 
 
 def seeing(at: int = 0) -> Sight:
-    sight = Sight("door", at)
+    sight = Sight(at)
     sight.begin(at)
     return sight
 
 
 def test_it_starts_blind_and_proofs_do_not_change_that():
-    sight = Sight("link", 100)
+    sight = Sight(100)
     assert sight.blind
     assert not sight.proof(200)
     assert sight.blind
@@ -85,7 +85,7 @@ def test_what_had_run_out_and_was_proven_before_the_blindness_stays_so():
 
 
 def test_after_a_restart_even_that_gets_the_grace_since_the_last_beats_may_not_be_stored():
-    sight = Sight("link", 100)
+    sight = Sight(100)
     sight.regain(1_100)
     assert sight.due(20, 50, 500) == 1_600
     sight.proof(2_000)
@@ -193,3 +193,46 @@ def test_patience_runs_out_when_it_has_been_seen_to_for_long_enough(life, since,
         if at in regains:
             left = max(left, grace)
     assert sight.due(since, patience, grace) == at
+
+
+# --- what is known moment by moment ----------------------------------------------------------------------
+
+
+def test_seeing_begins_with_a_proof_and_regaining_what_was_not_lost_is_nothing():
+    sight = Sight(10)
+    sight.begin(50)
+    assert sight.proof_ms == 50
+    assert sight.regain(60) == 0
+    assert not sight.proof(70), "it ended no doubt"
+    assert sight.proof_ms == 70
+
+
+def test_a_stall_is_time_not_seen_and_ends_with_a_proof():
+    sight = seeing()
+    sight.proof(1_000)
+    sight.stall(1_500, graced=False)
+    assert sight.proof_ms == 1_500
+    sight.stall(1_800, graced=False)
+    assert sight.blind_total_ms(9_000) == 800
+    assert sight.due(900, 1_000, 0) == 900 + 1_000 + 800
+    assert sight.due(0, 500, 10_000) == 500, "that had run out before, and it was proven"
+    sight.stall(1_800, graced=True)
+    assert sight.blind_total_ms(9_000) == 800
+
+
+def test_blindness_lasts_no_time_at_the_moment_it_begins():
+    sight = seeing()
+    sight.proof(100)
+    sight.blind_now()
+    assert sight.blind_total_ms(100) == 0
+    assert sight.blind_total_ms(99) == 0
+    assert sight.blind_total_ms(101) == 1
+
+
+def test_a_doubt_that_was_ended_by_regaining_leaves_no_trace():
+    sight = seeing()
+    sight.doubt()
+    sight.regain(100)
+    assert sight.blind_now()
+    assert not sight.proof(200), "blindness that is certain does not end by a proof"
+    assert sight.blind

@@ -112,7 +112,6 @@ class Locks:
         `hold_until_ms` where that is still to come. Returns the released ones."""
         book = book_of(session.company)
         self.blocking.pop(session, None)
-        book.torn.pop(session, None)
         changed = [want.resource for want in (session.wants or {}).values() if want.waiting]
         for want in list((session.wants or {}).values()):
             self._forget(want)

@@ -89,7 +89,7 @@ class Roll:
             alive = session.status is Status.ACTIVE and session.source == source
             return self.deadline(session) if alive else None
 
-        watch = self.watches[source] = Watch(Sight(source, since_ms), Deadlines(due))
+        watch = self.watches[source] = Watch(Sight(since_ms), Deadlines(due))
         return watch
 
     # --- time -----------------------------------------------------------------------------------------

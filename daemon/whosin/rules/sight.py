@@ -33,13 +33,11 @@ class Sight:
         "_fresh",
         "_gaps",
         "blind_since_ms",
-        "name",
         "proof_ms",
         "regained_ms",
     )
 
-    def __init__(self, name: str, since_ms: int) -> None:
-        self.name = name
+    def __init__(self, since_ms: int) -> None:
         self.proof_ms = since_ms
         self.blind_since_ms: int | None = since_ms
         self.regained_ms = 0
@@ -96,7 +94,6 @@ class Sight:
             return 0
         start = min(self.blind_since_ms, at_ms)
         self.blind_since_ms = None
-        self._doubted = False
         self.proof_ms = max(self.proof_ms, at_ms)
         self._add(Gap(start, at_ms, graced, proven=not self._fresh))
         return at_ms - start
