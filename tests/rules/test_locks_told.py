@@ -297,14 +297,6 @@ def test_a_waiter_that_turns_into_a_reader_and_gets_it_lets_the_readers_behind_i
     assert {lock.session.id for lock in d.held()} == {"anna", "ben", "cleo"}
 
 
-def test_timers_run_in_steps_and_say_how_many(d):
-    d.lock(0, "anna", "a")
-    for user in ("ben", "cleo", "dora"):
-        d.lock(1, user, "a", wait_s=5)
-    assert [d.roll.locks.tick(START + 6 * S, limit) for limit in (2, 2, 2)] == [2, 1, 0]
-    assert d.roll.locks.waiting == 0
-
-
 @pytest.mark.parametrize(("wait_s", "until"), [(0.0004, 1), (0.001, 1), (0.0015, 2), (2.5, 2_500)])
 def test_a_wait_is_counted_in_milliseconds(d, wait_s, until):
     d.lock(0, "anna", "a")
