@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.rules.driver import DEFAULTS, START, Driver
-from whosin.model import Limits
+from whosin.model import Limits, Lock, Want
 from whosin.rules.locks import book_of
 
 S = 1_000
@@ -295,6 +295,35 @@ def test_a_waiter_that_turns_into_a_reader_and_gets_it_lets_the_readers_behind_i
     d.lock(2, "cleo", "a", shared=True, wait_s=WAIT)
     assert d.lock(3, "ben", "a", shared=True, wait_s=WAIT)["granted"]
     assert {lock.session.id for lock in d.held()} == {"anna", "ben", "cleo"}
+
+
+def test_what_is_restored_after_a_restart_stands_as_it_stood(d):
+    company, dora = d.company(), d.session("dora")
+    d.logout(1, "dora")
+    read, left = Lock(company, d.session("anna"), "a", 5, START), Lock(company, dora, "menu", 6, START)
+    read.shared, left.sticky = True, True
+    for lock in (read, left):
+        d.roll.locks.restore_lock(lock)
+    assert (d.roll.locks.count, d.session("anna").locks) == (2, {"a": read})
+    assert d.lock(2, "ben", "a", shared=True)["granted"]
+    assert d.lock(3, "ben", "menu")["holder"]["user"] == "dora"
+    d.login(4, "dora-2", user="dora")
+    assert d.lock(5, "dora-2", "menu")["granted"]
+
+
+def test_waiters_are_restored_to_their_places_and_refusals_without_a_lock_are_forgotten(d):
+    d.lock(0, "anna", "a")
+    waits, refused = (
+        Want(d.session("cleo"), "a", False, 7, START),
+        Want(d.session("ben"), "x", False, 3, START),
+    )
+    waits.until_ms = START + 60 * S
+    locks, wants = changed(d, lambda: [d.roll.locks.restore_want(want) for want in (waits, refused)])
+    assert (locks, wants) == (set(), {("ben", "x"): False})
+    assert (d.roll.locks.waiting, d.session("ben").wants, book_of(d.company()).order) == (1, None, 7)
+    d.lock(1, "ben", "a", wait_s=WAIT)
+    d.unlock(2, "anna", "a")
+    assert [lock.session.id for lock in d.held()] == ["cleo"]
 
 
 @pytest.mark.parametrize(("wait_s", "until"), [(0.0004, 1), (0.001, 1), (0.0015, 2), (2.5, 2_500)])

@@ -39,6 +39,7 @@ def test_an_event_says_of_whom_it_is():
     assert (event.session, event.user, event.actor, event.reason) == ("s1", "anna", None, None)
     assert d.roll.out.sessions == {1: d.session("s1")}
     assert list(d.roll.out.companies) == [d.company()]
+    assert d.roll.out.entered == {1: d.session("s1")}
 
 
 def sender():

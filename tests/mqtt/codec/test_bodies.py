@@ -391,3 +391,12 @@ def test_only_a_client_says_goodbye_in_3_1_1_and_only_that():
     assert refused(b"\xe0\0", side=S, version=V311).reason is Reason.PROTOCOL_ERROR
     assert "behind its last field" in refused(b"\xe0\1\0", version=V311).found
     assert encode(Disconnect(Reason.SERVER_BUSY), V311) == b"\xe0\0"
+
+
+def test_a_reason_of_0x80_or_more_is_a_failure():
+    assert {reason for reason in Reason if not reason.failed} == {
+        Reason.SUCCESS, Reason.GRANTED_QOS_1, Reason.GRANTED_QOS_2, Reason.DISCONNECT_WITH_WILL,
+        Reason.NO_MATCHING_SUBSCRIBERS, Reason.NO_SUBSCRIPTION_EXISTED, Reason.CONTINUE_AUTHENTICATION,
+        Reason.RE_AUTHENTICATE,
+    }  # fmt: skip
+    assert Reason.UNSPECIFIED_ERROR.failed

@@ -166,6 +166,7 @@ def test_without_properties_there_is_a_length_of_0():
         ("2b 00", Reason.MALFORMED_PACKET, "property 43, which MQTT 5 does not have"),
         ("8126 00", Reason.MALFORMED_PACKET, "property 4865, which MQTT 5 does not have"),
         ("21 00", Reason.MALFORMED_PACKET, "it ends within its receive_maximum"),
+        ("26 00056b", Reason.MALFORMED_PACKET, "it ends within its user_property"),
         ("26 00016b 0001", Reason.MALFORMED_PACKET, "it ends within its user_property"),
         ("15 000100", Reason.MALFORMED_PACKET, "the authentication_method has a NUL in it: b'\\x00'"),
         ("a1", Reason.MALFORMED_PACKET, "it ends within its property number"),
@@ -213,6 +214,25 @@ def test_a_response_topic_is_a_topic(topic):
     reason, found = not_read(block, "a will", C)
     assert (reason, found[:19]) == (Reason.TOPIC_NAME_INVALID, "for response_topic ")
     assert not_written(Properties(response_topic=topic), "PUBLISH")[0] is Reason.TOPIC_NAME_INVALID
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        Properties(user_property=(("k\0", "v"),)),
+        Properties(user_property=(("k", "v\0"),)),
+        Properties(reason_string="no\0"),
+    ],
+)
+def test_a_property_with_a_broken_text_is_named(properties):
+    reason, found = not_written(properties, "CONNACK")
+    assert reason is Reason.MALFORMED_PACKET
+    assert found.split(" with")[0] in ("user_property", "reason_string")
+
+
+def test_a_property_with_too_many_bytes_is_named():
+    reason, found = not_written(Properties(correlation_data=bytes(65_536)), "PUBLISH")
+    assert (reason, found) == (Reason.PACKET_TOO_LARGE, "correlation_data of 65536 bytes")
 
 
 def test_what_a_caller_combines_wrongly_is_not_written():
