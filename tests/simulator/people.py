@@ -312,10 +312,12 @@ class Person:
             self.beat(quiet=True)
 
     def late_will(self) -> None:
-        """The will of an earlier connection comes only now."""
-        if self.who.wills and self.who.numbered and self.conn_number > 1:
-            body = json.dumps({"conn": self.conn_number - 1}).encode()
-            self.witness.ghost(self.who.by, self._topic("lost"), body, 1)
+        """It loses its connection and has a new one when the will of the old one comes; then it is quiet."""
+        if self.client.conn is not None and self.who.wills and self.who.numbered and self.dutiful:
+            body = json.dumps({"conn": self.conn_number}).encode()
+            self.client.conn.cut()
+            self.world.after(4_000, self.witness.ghost, self.who.by, self._topic("lost"), body, 1)
+            self.world.after(4_100, self.hush, 15_000)
 
     def again(self) -> None:
         """Something said before comes once more, late."""

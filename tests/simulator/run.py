@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
             _tell(result, story=not options.story)
         if len(failed) >= options.most:
             break
-        if done % 1_000 == 0:
+        if done % 500 == 0:
             print(f"{done} seeds, {len(failed)} failed, {time.monotonic() - began:.0f} s", flush=True)
     _cleanup()
     own = time.process_time() - cpu + sum(os.times()[2:4])

@@ -253,6 +253,12 @@ def _faults(random: Random, script: Script) -> None:
             ("link_held", lambda: (random.randrange(500, 15_000),)),
         ]
     for _ in range(random.choice((1, 2, 3, 5))):
+        if script.broker and random.random() < 0.1:  # what left is not acknowledged when we die
+            at = random.randrange(2_000, calm)
+            acts.append(Act(at, None, "broker_hangs", (min(8_000, max(10, calm - at)),)))
+            dies = min(calm - 600, at + random.randrange(200, 6_000))
+            acts.append(Act(dies, None, "kill", (0, True, "before", 0, 500)))
+            continue
         what, draws = random.choice(kinds)
         at, args = random.randrange(2_000, calm), draws()
         if args and what != "wall_step":  # the last is how long it lasts: not into the calm

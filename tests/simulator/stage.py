@@ -38,6 +38,7 @@ class Stage:
         self.script = script
         self.epoch_ms = EPOCH_MS
         self.world = world = World(script.seed)
+        world.folder = str(folder)
         self.network = Network(world)
         self.witness = Witness(world)
         self.oracle = Oracle(world, self.witness, script)
@@ -403,7 +404,7 @@ class Stage:
             if isinstance(result, Exception) and not isinstance(result, Refused | StoreError):
                 self.world.wrong(f"{what}{args} raised {result!r}")
             self.witness.orders.append((self.world.now, what, args, result))
-            self.world.tell(args[0], f"is told {what}: {result!r}"[:300])
+            self.world.tell(args[0], f"is told {what}: {result!r}")
 
         if not self.machine.order(work, done):
             self.world.tell(args[0], "finds nobody to ask")

@@ -43,6 +43,7 @@ class World:
         self.seed = seed
         self.now = 0
         self.process: Runs | None = None
+        self.folder = ""  # where this run's data lie: no part of the story
         self.story: list[tuple[int, str, str]] = []
         self.violations: list[str] = []
         self._heap: list[tuple[int, int, Alarm]] = []
@@ -59,7 +60,7 @@ class World:
     # --- the story ------------------------------------------------------------------------------------
 
     def tell(self, who: str, what: str) -> None:
-        self.story.append((self.now, who, what))
+        self.story.append((self.now, who, what.replace(self.folder, "DATA") if self.folder else what))
 
     def wrong(self, claim: str) -> None:
         """A claim is violated."""
