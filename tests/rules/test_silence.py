@@ -330,6 +330,24 @@ def test_a_mass_of_thousands_is_found_without_looking_at_all_at_each_fall(monkey
     assert looks <= 10
 
 
+def test_a_hold_in_each_of_many_companies_does_not_look_at_the_whole_site_each_time(monkeypatch):
+    looked = 0
+    real = Silence._covered
+
+    def counted(self, *args):
+        nonlocal looked
+        looked += 1
+        return real(self, *args)
+
+    monkeypatch.setattr(Silence, "_covered", counted)
+    d = Driver()
+    for nth in range(2_000):
+        d.login(0, f"s{nth}", user=f"u{nth}", company=f"C{nth // 20}")
+    d.pass_to(300 * S)
+    assert {company for _, company in alerts(d)} >= {f"C{nth}" for nth in range(100)}
+    assert looked <= 20 * 2_000
+
+
 def test_blocking_ones_are_held_back_and_go_when_the_hold_is_lifted():
     d = office(20, replace(DEFAULTS, blocking_after_ms=30 * S))
     d.lock(0, "s0", "a")

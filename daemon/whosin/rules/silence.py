@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import ceil
@@ -80,12 +80,22 @@ class _Group:
 
     def forget(self, session: Session) -> bool:
         """It came back. False if no fall of it counts here."""
-        falls = self.falls
-        place = bisect_left(falls, _Fall(session.disconnected_ms, session.key, -1, session))
-        if place == len(falls) or falls[place].session is not session:
+        place = self._place(session.disconnected_ms, session)
+        if place is None:
             return False
-        self.untold -= not falls.pop(place).told
+        self.untold -= not self.falls.pop(place).told
         return True
+
+    def twins(self, falls: Iterable[_Fall]) -> Iterator[_Fall]:
+        """This group's own note of falls that another group knows, too."""
+        for fall in falls:
+            if (place := self._place(fall.at_ms, fall.session)) is not None:
+                yield self.falls[place]
+
+    def _place(self, at_ms: int, session: Session) -> int | None:
+        falls = self.falls
+        place = bisect_left(falls, _Fall(at_ms, session.key, -1, session))
+        return place if place < len(falls) and falls[place].session is session else None
 
 
 class Silence:
@@ -295,9 +305,27 @@ class Silence:
 
     # --- inside ---------------------------------------------------------------------------------------
 
-    def _tell(self, key: GroupKey, group: _Group) -> None:
-        """Note which of its falls are held back by now."""
-        group.tell(it for it in group.falls if self._covered(key, it.session.company.name, it.at_ms))
+    def _tell(self, key: GroupKey, group: _Group, falls: Iterable[_Fall] | None = None) -> None:
+        """Note which of its falls, or of these, are held back by now."""
+        group.tell(
+            it
+            for it in (group.falls if falls is None else falls)
+            if self._covered(key, it.session.company.name, it.at_ms)
+        )
+
+    def _spread(self, key: GroupKey) -> None:
+        """A hold opened: note so in its group, and where else it tells for. A company's looks in its site's
+        group for its own falls only: a wave may open a hold in each of a thousand companies."""
+        site, company, client = key
+        group = self._groups[key]
+        self._tell(key, group)
+        whole = site, "", client
+        if not company:
+            for place in {it.session.company.name for it in group.falls}:
+                if (one := self._groups.get((site, place, client))) is not None:
+                    self._tell((site, place, client), one)
+        elif (around := self._groups.get(whole)) is not None:
+            self._tell(whole, around, around.twins(group.falls))
 
     def _list(self, key: GroupKey, group: _Group) -> None:
         if group.falls and not group.listed:
@@ -364,13 +392,7 @@ class Silence:
         hold = Hold(key, opening.at_ms, at_ms, at_ms + self.policy.mass.hold_ms)
         self.holds[key] = hold
         self.out.holds[key] = None
-        whole = self._groups.get((site, "", client))
-        places = (
-            {company, ""} if company or whole is None else {it.session.company.name for it in whole.falls}
-        )
-        for place in (*places, company):
-            if (group := self._groups.get((site, place, client))) is not None:
-                self._tell((site, place, client), group)
+        self._spread(key)
         data = {
             "kind": "mass_silence",
             "client": client,
