@@ -341,11 +341,11 @@ def test_a_hold_in_each_of_many_companies_does_not_look_at_the_whole_site_each_t
 
     monkeypatch.setattr(Silence, "_covered", counted)
     d = Driver()
-    for nth in range(2_000):
+    for nth in range(4_000):
         d.login(0, f"s{nth}", user=f"u{nth}", company=f"C{nth // 20}")
     d.pass_to(300 * S)
-    assert {company for _, company in alerts(d)} >= {f"C{nth}" for nth in range(100)}
-    assert looked <= 20 * 2_000
+    assert len(d.roll.silence.holds) >= 80  # until half of the site has fallen, which opens one for all
+    assert looked <= 8 * 4_000
 
 
 def test_blocking_ones_are_held_back_and_go_when_the_hold_is_lifted():
