@@ -174,22 +174,18 @@ class Door:
         return self._held_since_ms
 
     def restore(self, rows: Sequence[ObserverRow], stored_ms: int) -> None:
-        """Before `start`: the durable observers of before, which now wait for their clients.
-
-        What is owed to them is given back by `owe`, and `owed_until` tells the end of it: before that, they
-        have got no more than their rows say, should we die meanwhile. `stored_ms` is the wall clock when we
-        were last alive: the time since then is our absence, not theirs, if it has passed at all (the clock
-        may have been set meanwhile).
+        """Before `start`: the durable observers of before, which now wait for their clients. What is owed to
+        them comes by `owe`; until `owed_until` says that this was all, they have got what their rows say. The
+        time since `stored_ms`, the wall clock when we were last alive, is our absence, not theirs.
         """
+        limits = self.limits
         for row in rows:
             left_ms = row.expires - stored_ms
             if left_ms <= 0:
                 self._store_observer(row.client_id, None)
                 continue
             key = observers.key_of(row)
-            session = Session(
-                key, self.limits.observer_queue, self.limits.observer_queue_bytes, self.room
-            )  # fmt: skip
+            session = Session(key, limits.observer_queue, limits.observer_queue_bytes, self.room)
             session.expiry_ms, session.stored, session.known_seq = left_ms, True, row.acked
             session.filters = observers.filters_of(row)
             for pattern, options in session.filters.items():
