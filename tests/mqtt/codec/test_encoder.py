@@ -44,6 +44,7 @@ def refused(packet, version=V5):
     with pytest.raises(ProtocolError) as caught:
         encode(packet, version)
     assert caught.value.side is Side.CALLER
+    assert caught.value.before == []
     return caught.value
 
 
