@@ -70,8 +70,10 @@ class Deadlines:
         They leave the queue.
         """
         taken: list[tuple[int, Session]] = []
-        self._open(until_ms)
-        while self._near and len(taken) < limit and self._near[0][0] <= until_ms:
+        while len(taken) < limit:
+            self._open(until_ms)
+            if not self._near or self._near[0][0] > until_ms:
+                break
             near_ms, _, bucket, session = heappop(self._near)
             due = self._due(session)
             if due is None or session.filed_ms != bucket:
@@ -81,13 +83,15 @@ class Deadlines:
                 taken.append((due, session))
             else:
                 self.file(session, due)
-                self._open(until_ms)
         self._advance()
         return taken
 
     def _open(self, until_ms: int) -> None:
-        """Move what the begun buckets hold to the exact heap, or file it again under its true deadline."""
+        """Begin the buckets that may hold what is due next: not all that are due, of which there may be a
+        hundred thousand. Their sessions go to the exact heap, or are filed again under their true deadline."""
         while self._order and self._order[0] <= until_ms:
+            if self._near and self._near[0][0] < self._order[0]:
+                return
             bucket = self._begun_ms = heappop(self._order)
             fresh = []
             for session in self._buckets.pop(bucket).sessions:
