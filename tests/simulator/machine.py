@@ -46,6 +46,7 @@ class Life:
         self.loop = loop
         self.clock = clock
         self.daemon: Daemon | None = None
+        self.settings: Settings | None = None  # as it read them
         self.up = False
         self.stopping = False
 
@@ -124,8 +125,9 @@ class Machine:
 
     async def _run(self, life: Life) -> None:
         random = self.world.random(f"link {life.number}")
+        life.settings = self.settings
         daemon = life.daemon = Daemon(
-            self.settings, clock=life.clock, store=SqliteStore(self.disk.path), counts=Counts(),
+            life.settings, clock=life.clock, store=SqliteStore(self.disk.path), counts=Counts(),
             record=lambda events: self._told(life, events), bad_input=lambda _reason, _sample, _why: None,
             reload=self._no_reload, random=random,
         )  # fmt: skip

@@ -45,6 +45,7 @@ class Stage:
         self.disk = Disk(world, folder)
         self.settings_seen = [dict(script.settings)]
         self.machine = Machine(world, self.network, self.disk, self._settings(script.kinds, script.settings))
+        self._versions: list[tuple[Settings, Any]] = [(self.machine.settings, script.kinds)]
         self.broker = Broker(world, "whosin-sim", self._broker_heard)
         self.network.broker = self.broker
         self.observed_from: int | None = None
@@ -230,7 +231,8 @@ class Stage:
     def _began(self, life: Life) -> None:
         self.witness.starts.append(self.world.now)
         if life.number > 1 and len(self.settings_seen) > 1:
-            self.oracle.kinds_since.append((self.world.now, copy.deepcopy(self._kinds)))
+            kinds = next(kinds for settings, kinds in self._versions if settings is life.settings)
+            self.oracle.kinds_since.append((self.world.now, kinds))
         down, self._down = self._down, []
         for trouble in down:
             trouble.ended_ms = self.world.now + (AFTER_MS if trouble.source == "link" else 1_500)
@@ -473,6 +475,7 @@ class Stage:
             return await daemon.adopt(new, by)
 
         self.machine.settings = new
+        self._versions.append((new, kinds))
         self.settings_seen.append(dict(self._now_set))
         self._order("reload", (by, key, factor), adopt)
 
