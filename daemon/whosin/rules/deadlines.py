@@ -87,8 +87,8 @@ class Deadlines:
         return taken
 
     def _open(self, until_ms: int) -> None:
-        """Begin the buckets that may hold what is due next: not all that are due, of which there may be a
-        hundred thousand. Their sessions go to the exact heap, or are filed again under their true deadline."""
+        """Begin the buckets that may hold what is due next, not all that are due: that may be a hundred
+        thousand sessions. Those begun go to the exact heap, or are filed again under their true deadline."""
         while self._order and self._order[0] <= until_ms:
             if self._near and self._near[0][0] < self._order[0]:
                 return
