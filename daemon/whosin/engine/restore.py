@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TypeVar
+
 import structlog
 
 from whosin.engine.rows import Rows
@@ -9,11 +12,17 @@ from whosin.model import Company, Lock, Session, Status
 from whosin.ports import Loaded
 from whosin.rules.roll import Roll
 
+T = TypeVar("T")
+
 log = structlog.get_logger("whosin.store")
 
 
 def restore(roll: Roll, loaded: Loaded, rows: Rows, now_ms: int) -> None:
-    """Fill the roll. Sources must be watched already; sessions of one that is gone are heard by the first."""
+    """Fill the roll. Sources must be watched already; sessions of one that is gone are heard by the first.
+
+    Rows of sessions and locks are let go of one by one, each leaving its place in memory to what is made of
+    it: else a start with many sessions would take twice what they need, for good.
+    """
     companies = roll.companies
     for (site, name), token in loaded.companies.items():
         company = companies[site, name] = Company(site, name)
@@ -41,7 +50,7 @@ def restore(roll: Roll, loaded: Loaded, rows: Rows, now_ms: int) -> None:
 def _sessions(roll: Roll, loaded: Loaded, rows: Rows, now_ms: int) -> dict[int, Session]:
     fallback = next(iter(roll.watches))
     by_key: dict[int, Session] = {}
-    for row in loaded.sessions:
+    for row in _used_up(loaded.sessions):
         company = roll.companies.get((row.site, row.company))
         if company is None:
             company = roll.companies[row.site, row.company] = Company(row.site, row.company)
@@ -55,7 +64,7 @@ def _locks(
     roll: Roll, loaded: Loaded, rows: Rows, by_key: dict[int, Session]
 ) -> dict[tuple[str, str], dict[int, Lock]]:
     locks: dict[tuple[str, str], dict[int, Lock]] = {}
-    for row in loaded.locks:
+    for row in _used_up(loaded.locks):
         session = by_key.get(row.session)
         if session is None:  # its row could not be stored
             log.error("store.stray_lock", site=row.site, company=row.company, resource=row.resource)
@@ -69,3 +78,10 @@ def _locks(
             if session.status is Status.ACTIVE:
                 roll.file(session)
     return locks
+
+
+def _used_up(rows: list[T]) -> Iterator[T]:
+    """All of them in order; the list is empty then."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
