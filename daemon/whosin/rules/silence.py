@@ -70,21 +70,16 @@ class _Group:
         """Falls from before the window that ends at `at_ms` (or at a later fall) count no more."""
         self.latest_ms = max(self.latest_ms, at_ms)
         since_ms = self.latest_ms - window_ms
-        if not self.falls or self.falls[0].at_ms >= since_ms:
-            return
         gone = 0
         while gone < len(self.falls) and self.falls[gone].at_ms < since_ms:
             self.untold -= not self.falls[gone].told
             gone += 1
         del self.falls[:gone]
 
-    def forget(self, session: Session) -> bool:
-        """It came back. False if no fall of it counts here."""
-        place = self._place(session.disconnected_ms, session)
-        if place is None:
-            return False
-        self.untold -= not self.falls.pop(place).told
-        return True
+    def forget(self, session: Session) -> None:
+        """It came back."""
+        if (place := self._place(session.disconnected_ms, session)) is not None:
+            self.untold -= not self.falls.pop(place).told
 
     def twins(self, falls: Iterable[_Fall]) -> Iterator[_Fall]:
         """This group's own note of falls that another group knows, too."""
@@ -129,8 +124,8 @@ class Silence:
         """It shows that it had not fallen silent for good: it came back, said goodbye or was replaced."""
         for key in _keys(session):
             group = self._groups.get(key)
-            if group is not None and group.falls and group.forget(session):
-                self._tidy(key, group)
+            if group is not None and group.falls:
+                group.forget(session)
 
     def fell(self, session: Session, at_ms: int) -> None:
         """It fell silent; `at_ms` is its deadline. May open a hold."""
@@ -146,16 +141,14 @@ class Silence:
 
     def _note_fall(self, key: GroupKey, group: _Group, session: Session, at_ms: int) -> None:
         falls = group.falls
-        later = 0  # proven earlier, though it fell later
-        while later < len(falls) and falls[-1 - later].at_ms > at_ms:
-            later += 1
         told = bool(self.holds) and self._covered(key, session.company.name, at_ms)
-        fall = _Fall(at_ms, session.key, group.active + later, session, told)
+        fall = _Fall(at_ms, session.key, group.active, session, told)
         group.untold += not told
-        if not falls or falls[-1] < fall:
-            falls.append(fall)
-        else:
-            insort(falls, fall)
+        place = len(falls)
+        while place and falls[place - 1] > fall:  # proven earlier, though it fell later
+            place -= 1
+        fall.base += len(falls) - place
+        falls.insert(place, fall)
         group.count += 1
         if (
             group.look_at >= group.count + self.policy.mass.minimum
@@ -301,7 +294,6 @@ class Silence:
             if group is not None:
                 group.falls = [] if one[1] else kept
                 group.untold = sum(not fall.told for fall in group.falls)
-                self._tidy(one, group)
 
     # --- inside ---------------------------------------------------------------------------------------
 
@@ -365,8 +357,6 @@ class Silence:
         are `news` unless they are held back already. The first such window is taken. Looked through from the
         last to the first: who logged in after one opened, did so after all before.
         """
-        if key in self.holds:
-            return
         logins = [-session.since_ms for session in quiet]  # a heap, the latest first
         heapify(logins)
         missing = NEVER
@@ -407,7 +397,8 @@ class Silence:
         self.out.events.append(Event("alert.raised", at_ms, site, company or None, None, None, data))
 
     def _tidy(self, key: GroupKey, group: _Group) -> None:
-        """Client types are named by strangers: an empty group is not kept."""
+        """Client types are named by strangers: an empty group is not kept. One with falls is listed, and
+        looked at here once they are too old."""
         if not group.active and not group.falls:
             self._groups.pop(key, None)
 
