@@ -117,6 +117,17 @@ def test_only_the_falls_that_are_too_old_are_let_go():
     assert b.silence.holds["s", "A", "robot"].opened_ms == 120
 
 
+def test_what_is_let_go_was_one_of_several_that_are_not_told():
+    b = Bench(minimum=4)
+    one, two, three, four, five = b.come(5)
+    b.fall(100, one)
+    b.fall(120, two, three)
+    b.fall(135, four)
+    assert b.alerts() == []
+    b.fall(150, five)
+    assert b.alerts() == [(150, "A", 4, 4)]
+
+
 @pytest.mark.parametrize(("late", "alerts"), [(100, [(100, "A", 3, 3)]), (99, [])])
 def test_a_fall_proven_late_counts_if_the_others_fell_in_its_window(late, alerts):
     b = Bench()
@@ -431,6 +442,19 @@ def test_confirming_one_company_leaves_the_falls_of_others_counting_for_the_site
     assert b.alerts() == [(100, "A", 3, 3), (102, None, 3, 4)]
 
 
+def test_confirming_a_company_takes_what_fell_in_it_before_the_window_opened_too():
+    b = Bench()
+    robots = b.come(10)
+    b.fall(100, robots[0])
+    for session in robots[6:]:
+        b.silence.inactive(session)
+    b.fall(110, *robots[1:4])
+    assert b.silence.holds["s", "A", "robot"].opened_ms == 110
+    assert b.confirm(111, "A") == 1
+    b.fall(112, *robots[4:6])
+    assert len(b.alerts()) == 1
+
+
 def test_confirming_one_company_leaves_another_one_building_up():
     b = Bench()
     ours, theirs, _ = b.come(3, "A"), b.come(3, "B"), b.come(20, "C")
@@ -536,13 +560,13 @@ def test_falls_are_let_go_when_no_later_one_can_be_in_a_window_with_them(client,
     b = Bench()
     one, two = b.come(2, client=client)
     b.fall(100, one)
-    b.fall(110, two)
+    b.fall(105, two)
     b.silence.tick(100 + window, 100 + window)
     assert len(b.silence._groups["s", "A", client].falls) == 2
     b.silence.tick(101 + window, 101 + window)
     sound(b.silence)
     assert len(b.silence._groups["s", "A", client].falls) == 1
-    b.silence.tick(111 + window, 111 + window)
+    b.silence.tick(106 + window, 106 + window)
     assert b.silence._groups == {}
     assert not b.silence._recent
 
