@@ -137,6 +137,30 @@ def test_one_that_is_replaced_says_by_whom():
     assert (data["cause"], data["was"]) == ("replaced", "disconnected")
 
 
+def test_a_lost_one_that_a_newer_login_waits_for_is_removed_at_its_deadline_by_its_own_user():
+    d = Driver()
+    come(d, os_session=1)
+    older = d.session("s1")
+    d.lost(10 * S, "s1")
+    come(d, 20 * S, "s2", os_session=1)
+    assert older.replaced_by == "s2"
+    d.beat(60 * S, "s2")
+    d.pass_to(310 * S)
+    _, ident, data, reason, actor = last(d, "session.removed")
+    assert (ident, reason, actor, data["cause"]) == ("s1", "replaced by s2", "anna", "replaced")
+    assert older.replaced_by is None
+
+
+def test_one_that_is_over_keeps_when_by_whom_and_why_and_is_nobodys_other_session():
+    d = Driver()
+    come(d, os_session=1)
+    older = d.session("s1")
+    d.remove(5, "s1")
+    assert (older.ended_ms, older.ended_by, older.reason) == (START + 5, "olga", "operator")
+    come(d, 10, "s2", os_session=1)
+    assert d.roll._persons.others(d.session("s2")) == []
+
+
 def test_as_many_locks_are_named_as_fit():
     d = Driver()
     come(d)
