@@ -223,6 +223,16 @@ async def test_a_turn_is_newer_than_the_whole_row_beside_it(adapter):
     assert (await adapter.reloaded()).sessions == [turned(rows.session(1), rows.turn(1))]
 
 
+async def test_a_login_and_its_end_in_one_commit_may_be_committed_again(adapter):
+    """As when the first time was stored after all, though the disk said that it was not."""
+    changes = Changes(sessions={1: rows.session(1)}, beats=[rows.beat(1)], turns={1: rows.end(1)})
+    async with adapter.opened() as (store, _):
+        for _ in range(2):
+            await store.commit(changes)
+            assert await store.find_ended(["id-1"]) == {"id-1": turned(rows.session(1), rows.end(1))}
+    assert (await adapter.reloaded()).sessions == []
+
+
 @pytest.mark.parametrize("count", [49, 50, 1_000, 2_077])
 async def test_however_many_come_at_once_each_is_written(adapter, count):
     numbers = range(1, count + 1)

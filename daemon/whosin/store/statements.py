@@ -131,7 +131,7 @@ def _with_beats() -> str:
 
 LIVE_SESSIONS: Final = _with_beats()
 MOVE_ENDED: Final = f"""
-    INSERT INTO ended_sessions ({SESSION_COLUMNS}) {LIVE_SESSIONS}
+    INSERT OR REPLACE INTO ended_sessions ({SESSION_COLUMNS}) {LIVE_SESSIONS}
     WHERE s.key IN (SELECT value FROM json_each(?)) ORDER BY s.key
 """
 LIVE_SESSION: Final = f"{LIVE_SESSIONS} WHERE s.id = ?"
