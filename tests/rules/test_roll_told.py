@@ -151,6 +151,19 @@ def test_a_lost_one_that_a_newer_login_waits_for_is_removed_at_its_deadline_by_i
     assert older.replaced_by is None
 
 
+def test_that_a_connection_broke_is_stored_and_so_is_which_one_when_it_was_known_to_be_broken():
+    d = Driver()
+    come(d, conn=1)
+    stored = d.roll.out.sessions
+    stored.clear()
+    d.lost(10 * S, "s1")
+    assert stored == {1: d.session("s1")}
+    stored.clear()
+    d.lost(11 * S, "s1", 2)
+    assert stored == {1: d.session("s1")}
+    assert d.session("s1").conn == 2
+
+
 def test_one_that_is_over_keeps_when_by_whom_and_why_and_is_nobodys_other_session():
     d = Driver()
     come(d, os_session=1)
