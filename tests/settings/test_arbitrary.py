@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.settings.helpers import ENVIRON
@@ -60,6 +60,7 @@ def _load(content: bytes, environ: dict[str, str]) -> Settings | None:
     return None
 
 
+@example([(("mqtt", "listen_tls_cert"), "\x1f")], "desktop")  # a path that cannot be printed
 @given(entries, st.sampled_from(["desktop", "kiosk", "-", "A B"]))
 def test_any_values_of_the_known_keys(entries, client):
     lines = {}

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from whosin import model
 from whosin.settings.kinds import Address, Broker, hidden
 from whosin.settings.schema import (
     Alerts,
@@ -34,6 +33,8 @@ from whosin.settings.schema import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from whosin import model
 
 DEFAULT = "default"
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to tell, not to bind
@@ -100,6 +101,8 @@ class Settings:
         """What the rules are told."""
         mass = self.mass_silence
         limits = self.limits
+        from whosin import model  # noqa: PLC0415 - its library is not for those who only check settings
+
         return model.Policy(
             types={name: _client_type(name, kind) for name, kind in self.client_types.items()},
             regain_grace_ms=_ms(self.watch.regain_grace_s),
@@ -188,6 +191,8 @@ def _plain(value: Any) -> Any:
 
 
 def _client_type(name: str, given: ClientType) -> model.ClientType:
+    from whosin import model  # noqa: PLC0415 - as above
+
     return model.ClientType(
         name=name,
         timeout_ms=_ms(given.timeout_s),

@@ -252,7 +252,8 @@ class Location:
         except (OSError, ValueError, RuntimeError):  # RuntimeError: the home of an unknown ~user
             raise Wrong(self.allowed) from None
         if missing:
-            raise Wrong(self.words, f"none is at {path}")
+            where = str(path)
+            raise Wrong(self.words, f"none is at {where if where.isprintable() else ascii(where)}")
         return path
 
 
