@@ -1,4 +1,4 @@
-"""One example of each command and answer, for the description of the API. Tests hold them to the models."""
+"""Examples of sessions, locks, cleanup, numbers and administration."""
 
 from typing import Any
 

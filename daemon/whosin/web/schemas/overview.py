@@ -1,0 +1,87 @@
+"""Companies, numbers, history."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from whosin.web.schemas.base import Answer, Moment
+
+
+class Company(Answer):
+    site: str
+    company: str
+    active: int
+    disconnected: int
+    locks: int
+    waiting: int
+
+
+class Companies(Answer):
+    items: list[Company]
+    next: str | None
+    total: int
+
+
+class Event(Answer):
+    seq: Annotated[int, Field(description="Rises with every event; the id in the event stream.")]
+    at: Moment
+    type: Annotated[str, Field(examples=["session.disconnected"])]
+    site: str | None
+    company: str | None
+    session: str | None
+    user: str | None
+    actor: str | None
+    reason: str | None
+    data: dict[str, Any]
+
+
+class History(Answer):
+    items: Annotated[list[Event], Field(description="Newest first.")]
+    next: str | None
+    total: int
+
+
+class Source(Answer):
+    seeing: bool
+    since: Moment | None
+    grace_until: Moment | None
+    last_proof: Moment | None
+
+
+class Storage(Answer):
+    ok: bool
+    kind: Annotated[str | None, Field(examples=["full", "read_only", "locked"])]
+    problem: str | None
+
+
+class CleanupShort(Answer):
+    enabled: bool
+    next_at: Moment | None
+    running: bool
+
+
+class SignIn(Answer):
+    mqtt: bool
+
+
+class Stats(Answer):
+    name: str
+    version: str
+    started_at: Moment
+    now: Moment
+    sessions: Annotated[dict[str, int], Field(description="By status.")]
+    by_client: Annotated[dict[str, dict[str, int]], Field(description="By client type and status.")]
+    locks: int
+    waiting: int
+    blocked: int
+    companies: int
+    sites: int
+    heartbeats_total: int
+    blind: bool
+    sources: dict[str, Source]
+    storage: Storage
+    outbox: Annotated[int, Field(description="Events that have still to be published.")]
+    ready: bool
+    problems: list[str]
+    cleanup: CleanupShort
+    sign_in: SignIn
