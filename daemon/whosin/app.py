@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from whosin.errors import Refused, SettingsError, StoreError, StoreRefused
 from whosin.observe.counts import Counts
 from whosin.observe.journal import BadInputLog, Journal
 from whosin.observe.logs import Logs, configure
+from whosin.settings.guidance import rules_of
 from whosin.store.sqlite import SqliteStore
 from whosin.web.server import HttpServer
 
@@ -78,7 +80,7 @@ def _loop_factory() -> Any:
 
 
 class App:
-    """One daemon as a process."""
+    """One daemon as a process. Raises SettingsError where the guidance file cannot be used."""
 
     def __init__(self, settings: Settings, config_path: Path | None, logs: Logs) -> None:
         self.settings = settings
@@ -96,7 +98,7 @@ class App:
         self.store = SqliteStore(settings.database)
         self.daemon = Daemon(
             settings, clock=self.clock, store=self.store, counts=self.counts, record=self._journal.record,
-            bad_input=self._bad_input, reload=self.reload,
+            bad_input=self._bad_input, reload=self.reload, guidance=rules_of(settings),
         )  # fmt: skip
         self.engine, self.cleanup, self.desk = self.daemon.engine, self.daemon.cleanup, self.daemon.desk
         self._http: HttpServer | None = None
@@ -214,6 +216,7 @@ class App:
         """Read the settings again and take what can change live. Refused `settings` with the problems."""
         try:
             new = settings_room.load(self._config_path, os.environ)
+            guidance = rules_of(new)
         except SettingsError as error:
             raise Refused("settings", "; ".join(error.problems)) from None
         if self._http is not None:
@@ -224,7 +227,7 @@ class App:
         self.settings = new
         self._journal.types = self._metrics.types = list(new.client_types)
         self._logs.set_level(new.log.level)
-        return await self.daemon.adopt(new, actor)
+        return await self.daemon.adopt(new, actor, guidance)
 
     # --- small things ---------------------------------------------------------------------------------
 
@@ -268,6 +271,12 @@ class _Gauges:
 
     def locks(self) -> int:
         return self._app.engine.roll.locks.count
+
+    def followups(self) -> Mapping[str, int]:
+        counts: Counter[str] = Counter()
+        for (_, severity), count in self._app.engine.followups.items():
+            counts[severity] += count
+        return counts
 
     def inbox_depth(self) -> int:
         return self._app.engine.depth

@@ -26,6 +26,8 @@ from whosin.model import Event
 from whosin.mqtt.door import Door, DoorLimits
 from whosin.mqtt.door.observers import earliest, wants
 from whosin.mqtt.link import Link
+from whosin.rules.guidance import Guidance
+from whosin.settings.guidance import NO_RULES, RuleSet
 
 if TYPE_CHECKING:
     from random import Random
@@ -58,6 +60,7 @@ class Daemon:
         record: Callable[[Sequence[Event]], None],
         bad_input: Callable[[str, bytes, str], None],
         reload: Callable[[str], Awaitable[dict[str, Any]]],
+        guidance: RuleSet = NO_RULES,
         random: Random | None = None,
     ) -> None:
         self.settings = settings
@@ -76,6 +79,7 @@ class Daemon:
             self.engine, self.cleanup, name=settings.daemon.name, version=__version__,
             sign_in=settings.sign_in, reload=reload,
         )  # fmt: skip
+        self.desk.followups.put_in_force(Guidance(guidance.rules), guidance.source, None)
         self.door: Door | None = None
         self.link: Link | None = None
         self._random = random
@@ -225,8 +229,9 @@ class Daemon:
 
     # --- settings -------------------------------------------------------------------------------------
 
-    async def adopt(self, new: Settings, actor: str) -> dict[str, Any]:
-        """Take what can change live of new settings; which keys did, and which need a restart."""
+    async def adopt(self, new: Settings, actor: str, guidance: RuleSet | None = None) -> dict[str, Any]:
+        """Take what can change live of new settings, and new rules if there are any; which keys changed, and
+        which need a restart."""
         live, _ = settings_room.changed(self.settings, new)
         _, restart = settings_room.changed(self._started_with, new)  # named until it has been done
         self.settings = new
@@ -235,6 +240,13 @@ class Daemon:
         self.cleanup.account = new.cleanup.account
         if "cleanup.every_s" in live:
             self.cleanup.set_every(_ms(new.cleanup.every_s))
+        if guidance is not None:
+            rules = Guidance(guidance.rules)
+            if (
+                self.desk.followups.put_in_force(rules, guidance.source, actor)
+                and "guidance.file" not in live
+            ):
+                live.append("guidance.file")
         data = {"changed": live, "needs_restart": restart}
         self.note("settings.reloaded", self.clock.now_ms(), data, actor)
         await self.engine.durable()

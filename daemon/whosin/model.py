@@ -227,6 +227,19 @@ class Want:
         return self.until_ms > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Followup:
+    """What is left to do because a session was removed that held a resource, or none (rule 16)."""
+
+    id: int
+    opened_ms: int
+    session: Session
+    resource: str | None
+    rule: str
+    severity: str
+    text: str
+
+
 class Event(Struct, gc=False, eq=False):
     """One fact, dated when it became true (rule 2: a disconnect is dated at its deadline).
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from whosin.ports import HistoryQuery
+    from whosin.ports import FollowupQuery, HistoryQuery
 
 Json = dict[str, Any]
 
@@ -50,14 +50,35 @@ class Page:
     total: int
 
 
+class Followups(Protocol):
+    """What guidance says, and what it leaves to do (rule 16)."""
+
+    def rules(self, caller: Caller) -> Json:
+        """The rules in force, in order: {source (a file, shipped, off), items [{id, severity, before, after,
+        match {resource [], activity [], client []}}]}."""
+        ...
+
+    async def find(self, query: FollowupQuery, caller: Caller) -> Page:
+        """Newest first: {id, status (open, done), created, site, company, session, user, client, machine,
+        resource, rule, severity, text, done, done_by, note}."""
+        ...
+
+    async def tick_off(self, ident: int, note: str | None, caller: Caller) -> Json:
+        """It is done; the item. One that was done already stays as it is. Refused `not_found`."""
+        ...
+
+
 class Operations(Protocol):
-    """The engine, as operators see it."""
+    """The engine, as operators see it; departments of their own are reached by name."""
+
+    @property
+    def followups(self) -> Followups: ...
 
     async def sessions(self, query: SessionQuery, caller: Caller) -> Page:
         """Items: id, site, company, user, client, machine, address, app, os_session, conn, status, reason,
         since, last_seen, at, deadline (null unless active), disconnected_at, ended_at, ended_by, lost (bool),
-        idle (bool), idle_s, activity, held_back (bool), source, guidance (list of ids),
-        locks [{resource, mode, token, since, sticky, activity, guidance, release_at}],
+        idle (bool), idle_s, activity, held_back (bool), source, guidance (ids of the rules that apply),
+        locks [{resource, mode, token, since, sticky, activity, guidance, rule, release_at}],
         blocks [{session, user, machine, client, resource, mode, since, waiting}].
         Refused `bad_cursor`, `bad_sort`."""
         ...
@@ -77,8 +98,9 @@ class Operations(Protocol):
     ) -> list[Json]:
         """One result per id, in order: {id, result, released [resource...], held [{resource, release_at}],
         sticky [resource...], freed [{session, user, machine, resource}] (who was waiting or refused),
-        followups []}; `result` removed, already_over, needs_force, not_found (rule 15). With `dry_run`:
-        the same, `result` would_remove for those that would go; nothing changes."""
+        guidance [{id, severity, before, after, resource}], followups [{id (null before the removal), rule,
+        severity, resource, text}]}; `result` removed, already_over, needs_force, not_found (rule 15). With
+        `dry_run`: the same, `result` would_remove for those that would go; nothing changes."""
         ...
 
     async def locks(
@@ -90,7 +112,7 @@ class Operations(Protocol):
         resource: str | None = None,
     ) -> list[Json]:
         """{site, company, resource, mode, token, since, sticky, left_behind, release_at, activity, guidance,
-        session, user, machine, client, status, blocks [as above]}."""
+        rule, session, user, machine, client, status, blocks [as above]}."""
         ...
 
     async def free_lock(
@@ -132,8 +154,8 @@ class Operations(Protocol):
         """{name, version, started_at, now, sessions {status: n}, by_client {client: {status: n}}, locks,
         waiting, blocked, companies, sites, heartbeats_total, blind (bool), sources {name: {seeing, since,
         grace_until, last_proof}}, storage {ok, kind, problem}, outbox, ready (bool), problems [str],
-        cleanup {enabled, next_at, running (bool)}, sign_in {mqtt: bool}}; of a caller with a site, its
-        sessions, locks and companies only."""
+        cleanup {enabled, next_at, running (bool)}, followups {open, critical}, sign_in {mqtt: bool}}; of a
+        caller with a site, its sessions, locks, companies and follow-ups only."""
         ...
 
     def problems(self) -> list[str]:

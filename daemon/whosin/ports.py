@@ -250,6 +250,26 @@ class HoldRow(NamedTuple):
     confirmed: str  # JSON list of companies already confirmed out of a site's hold
 
 
+class FollowupRow(NamedTuple):
+    """What is left to do after a session was removed (rule 16); `done` 0 while it is open."""
+
+    id: int
+    opened: int
+    site: str
+    company: str
+    session: str  # its id
+    user: str
+    client: str
+    machine: str | None
+    resource: str | None  # None: the login as such
+    rule: str
+    severity: str
+    text: str
+    done: int
+    done_by: str | None
+    note: str | None
+
+
 class AccountRow(NamedTuple):
     name: str
     role: str
@@ -294,6 +314,7 @@ class Changes:
     events: list[EventRow] = field(default_factory=list)
     passes: dict[int, PassRow] = field(default_factory=dict)
     holds: dict[tuple[str, str, str], HoldRow | None] = field(default_factory=dict)
+    followups: dict[int, FollowupRow] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, AccountRow | None] = field(default_factory=dict)
     tokens: dict[str, TokenRow | None] = field(default_factory=dict)
@@ -303,6 +324,7 @@ class Changes:
         return any((
             self.sessions, self.events, self.beats, self.turns, self.locks, self.wants, self.companies,
             self.passes, self.holds, self.meta, self.accounts, self.tokens, self.observers,
+            self.followups,
         ))  # fmt: skip
 
 
@@ -324,6 +346,8 @@ class Loaded:
     last_seq: int
     last_key: int
     last_pass: int
+    last_followup: int
+    open_followups: dict[tuple[str, str], int]  # how many, by site and severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +378,19 @@ class EndedQuery:
     client: str | None = None
     text: str | None = None
     before_key: int | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FollowupQuery:
+    """Follow-ups, newest first; `before_id` pages. `open` None: done ones too."""
+
+    open: bool | None = None
+    site: str | None = None
+    company: str | None = None
+    session: str | None = None
+    text: str | None = None  # found in user, session, machine, resource, rule, text, note
+    before_id: int | None = None
     limit: int = 100
 
 
@@ -391,9 +428,15 @@ class Store(Protocol):
 
     async def passes(self, limit: int) -> list[PassRow]: ...
 
+    async def followups(self, query: FollowupQuery) -> list[FollowupRow]: ...
+
+    async def count_followups(self, query: FollowupQuery) -> int: ...
+
+    async def followup(self, ident: int) -> FollowupRow | None: ...
+
     async def prune(self, before: int, limit: int) -> int:
-        """Delete at most `limit` events, ended sessions and finished passes from before (wall ms); how
-        many went.
+        """Delete at most `limit` events, ended sessions, finished passes and done follow-ups from before
+        (wall ms); how many went.
 
         Never one that a sink has still to publish (its seq above the lowest cursor in meta
         `published.*`), nor an ended session that a lock still names.

@@ -43,6 +43,7 @@ def held(resource="sales-order/SO-1001", **more):
         "sticky": False,
         "activity": "amending",
         "guidance": None,
+        "rule": None,
         "release_at": None,
         **more,
     }
@@ -182,6 +183,7 @@ def stats(**more):
         "ready": True,
         "problems": [],
         "cleanup": {"enabled": True, "next_at": ago(-700), "running": False},
+        "followups": {"open": 3, "critical": 1},
         "sign_in": {"mqtt": True},
     } | more
 
@@ -194,7 +196,39 @@ def result(ident, outcome="removed", **more):
         "held": [],
         "sticky": [],
         "freed": [],
+        "guidance": [],
         "followups": [],
+    } | more
+
+
+def rule(ident="sales-order", **more):
+    return {
+        "id": ident,
+        "severity": "normal",
+        "before": "Ask whether it was saved.",
+        "after": "Open the order.",
+        "match": {"resource": ["sales-order/*"], "activity": [], "client": []},
+    } | more
+
+
+def followup(ident=17, **more):
+    return {
+        "id": ident,
+        "status": "open",
+        "created": ago(7200),
+        "site": "vienna",
+        "company": "main",
+        "session": "s1",
+        "user": "anna",
+        "client": "desktop",
+        "machine": "PC-7",
+        "resource": "sales-order/SO-1001",
+        "rule": "sales-order",
+        "severity": "normal",
+        "text": "Open the order.",
+        "done": None,
+        "done_by": None,
+        "note": None,
     } | more
 
 
@@ -319,7 +353,7 @@ def lively(daemon):
             name: items[n][name] for name in ("user", "machine", "company", "client")
         }
     items[3] |= {
-        "locks": [held(), held("vat-return")],
+        "locks": [held(rule="prove-balances"), held("vat-return")],
         "blocks": [blocked("ben"), blocked("carl"), blocked("dora")],
         "guidance": ["prove-balances"],
     }
@@ -343,6 +377,8 @@ def lively(daemon):
             for item in items
             if item["status"] in q.get("status", "active,disconnected") and q.get("q", "") in item["id"]
         ],
+        "GET guidance": [rule("prove-balances", severity="critical"), rule()],
+        "GET followups": [followup(), followup(16, severity="critical", rule="prove-balances")],
         "GET stats": lambda _q, _b: stats(),
         "GET history": events,
         "GET locks": [

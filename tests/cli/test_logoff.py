@@ -19,9 +19,16 @@ def one(daemon):
     def logoff(_query, body):
         outcome = "would_remove" if body["dry_run"] else "removed"
         freed = [{"session": "b", "user": "ben", "machine": None, "resource": "sales-order/SO-1001"}]
+        resource = "sales-order/SO-1001"
+        advice = {"id": "prove", "severity": "critical", "before": "Ask.", "after": "Prove balances."}
+        left = {"id": None if body["dry_run"] else 17, "rule": "prove", "severity": "critical"}
+        more = {
+            "guidance": [{**advice, "resource": resource}],
+            "followups": [{**left, "text": "Prove balances.", "resource": resource}],
+        }
         return {
             "results": [
-                result(ident, outcome, released=["sales-order/SO-1001"], freed=freed) for ident in body["ids"]
+                result(ident, outcome, released=[resource], freed=freed, **more) for ident in body["ids"]
             ]
         }
 
@@ -52,9 +59,17 @@ def test_without_a_terminal_nothing_is_asked_or_done(one, whosin):
 def test_a_dry_run_shows_what_would_go_and_changes_nothing(one, whosin):
     found = whosin("logoff", "s-1", "--dry-run", columns=100)
     assert found.exit_code == 0
-    for words in ("would remove", "anna on PC-7", "sales-order/SO-1001", "ben", "Action required: prove"):
+    for words in ("would remove", "anna on PC-7", "sales-order/SO-1001", "ben",
+                  "Before (sales-order/SO-1001): Ask.",
+                  "Afterwards (sales-order/SO-1001): Prove balances."):  # fmt: skip
         assert words in found.stdout
     assert dry_runs(one) == [True]
+
+
+def test_what_is_left_to_do_is_told_with_its_number_once_it_is_done(one, whosin):
+    text = whosin("logoff", "s-1", "--yes").stdout
+    assert "Afterwards (17: sales-order/SO-1001): Prove balances." in text
+    assert "Before" not in text
 
 
 def test_even_with_yes_a_dry_run_stays_one(one, whosin):

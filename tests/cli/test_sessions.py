@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.fake_daemon import ago, blocked, event, fallen, held, lock, session
+from tests.cli.fake_daemon import ago, blocked, event, fallen, held, lock, rule, session
 
 
 def lines(found):
@@ -111,13 +111,20 @@ def test_a_name_cannot_steer_the_terminal(daemon, whosin):
 
 def test_show_tells_everything_of_one_session(daemon, whosin):
     item = fallen(
-        "s-1", locks=[held()], blocks=[blocked("ben")], guidance=["prove-balances"], reason="silence"
+        "s-1",
+        locks=[held(rule="prove-balances")],
+        blocks=[blocked("ben")],
+        guidance=["prove-balances"],
+        reason="silence",
     )
+    daemon.answers["GET guidance"] = [rule("prove-balances", severity="critical")]
     daemon.answers["GET sessions/s-1"] = item
     text = whosin("show", "s-1", columns=80).stdout
     for words in ("anna in main, site vienna", "disconnected for 4 min", "Holds 1 lock",
                   "sales-order/SO-1001",
-                  "Blocks 1 person", "ben", "prove-balances", "whosin logoff s-1"):  # fmt: skip
+                  "Blocks 1 person", "ben", "prove-balances: sales-order/SO-1001 (critical)",
+                  "before: Ask whether it was saved.", "after: Open the order.",
+                  "whosin logoff s-1"):  # fmt: skip
         assert words in text
     assert whosin.json("show", "s-1") == item
 

@@ -78,13 +78,17 @@ def test_the_curls_of_the_api_page_answer_what_it_shows(place):
     page = blocks("docs/api.md")
     commands = [block.text for block in page if block.language == "sh"]
     commands[0] = commands[0].replace("http://127.0.0.1:8787", place.daemon.url)
-    stats, sessions, logoff, cleanup, events = place.type(*commands)
+    stats, sessions, logoff, guidance, cleanup, events = place.type(*commands)
 
     assert json.loads(stats)["sessions"]["disconnected"] >= 1
     session, results, problem = (json.loads(block.text) for block in page if block.language == "json")
     (item,) = [each for each in json.loads(sessions)["items"] if each["id"] == "anna-friday"]
     _same_shape(session, item)
     _same_shape(results, json.loads(logoff))
+    hurting, rules, left = (json.JSONDecoder().raw_decode(each)[0] for each in _documents(guidance))
+    assert hurting["items"][0]["guidance"] == ["sales-order"]
+    assert "sales-order" in [rule["id"] for rule in rules["items"]]
+    assert (rules["source"], left["items"]) == ("shipped", [])
     switch, switched, dry_run = (json.JSONDecoder().raw_decode(each)[0] for each in _documents(cleanup))
     assert (switch["enabled"], switched["enabled"], dry_run["dry_run"]) == (False, True, True)
     assert "event: session.disconnected\ndata: {" in events

@@ -16,6 +16,7 @@ from whosin.model import Account, ClientType, Event, MassSilence, Policy
 from whosin.observe.counts import Counts
 from whosin.operations import Caller
 from whosin.ports import Intake, Store
+from whosin.rules.guidance import Guidance, Rule
 from whosin.store.sqlite import SqliteStore
 
 T0 = 1_764_000_000_000
@@ -113,8 +114,10 @@ class Bench:
         policy: Policy | None = None,
         store: Store | None = None,
         sources: Sequence[str] = ("door",),
+        guidance: Sequence[Rule] = (),
     ) -> None:
         self.path = path
+        self.guidance = guidance
         self.policy = policy or Policy(TYPES, mass=MassSilence(minimum=10))
         self.clock = HandClock()
         self._given = store
@@ -142,6 +145,7 @@ class Bench:
         self.desk = Desk(
             self.engine, self.cleanup, name="test", version="0", sign_in=False, reload=self._no_reload
         )
+        self.desk.followups.put_in_force(Guidance(self.guidance), "test", None)
         loaded = await self.store.open()
         self.desk.restore(loaded)
         self.engine.begin(loaded, list(self.wires.values()))

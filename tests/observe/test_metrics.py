@@ -44,6 +44,7 @@ ADDED = {
     "whosin_store_commit_failures_total": ("counter", set()),
     "whosin_answers_suppressed_total": ("counter", set()),
     "whosin_events_published_total": ("counter", set()),
+    "whosin_followups": ("gauge", {"state", "severity"}),
     "whosin_tasks": ("gauge", set()),
     "whosin_door_connections": ("gauge", set()),
     "whosin_door_interventions_total": ("counter", {"what"}),
@@ -67,6 +68,9 @@ class Gauges:
 
     def locks(self):
         return 7
+
+    def followups(self):
+        return {"critical": 2}
 
     def inbox_depth(self):
         return 5
@@ -151,6 +155,8 @@ def test_values_are_those_that_were_counted(metrics):
     assert (value(metrics, "locks"), value(metrics, "inbox_depth"), value(metrics, "store_ok")) == (7, 5, 1)
     assert value(metrics, "seats_used", site="north", client="default") == 1
     assert value(metrics, "tasks") == 6
+    assert value(metrics, "followups", state="open", severity="critical") == 2
+    assert value(metrics, "followups", state="open", severity="normal") == 0
 
 
 def test_types_that_are_not_configured_are_one_label(metrics):
@@ -236,6 +242,8 @@ def test_nothing_is_labelled_by_user_or_session(metrics):
         "version",
         "python",
         "what",
+        "state",
+        "severity",
     }
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.rules.driver import DEFAULTS, DOOR, LINK, START, Driver
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Unlock
 from whosin.model import Account, ClientType, Company, Limits, Policy, Role, Session, Status
+from whosin.rules.guidance import Guidance, Rule
 from whosin.rules.roll import Sender
 from whosin.rules.states import IllegalMove
 
@@ -715,8 +716,8 @@ def fallen_in_the_way(policy: Policy = QUICK) -> Driver:
     return d
 
 
-def clear(d: Driver, at: int, **more) -> int:
-    removed = d.roll.clear_blocking(START + at, **more)
+def clear(d: Driver, at: int) -> int:
+    removed = d.roll.clear_blocking(START + at)
     d._collect()
     return removed
 
@@ -762,10 +763,13 @@ def test_whoever_came_back_and_fell_again_has_its_whole_time_again():
     assert clear(d, 445 * S) == 1
 
 
-def test_who_is_spared_for_its_guidance_stays():
+def test_who_has_critical_guidance_is_spared_until_that_is_not_critical_any_more():
     d = fallen_in_the_way()
-    assert clear(d, 400 * S, spared=lambda session: session.id == "s1") == 0
+    d.roll.set_guidance(Guidance([Rule("r", "critical", "Ask.", None, resource=("*",))]))
+    assert clear(d, 400 * S) == 0
     assert d.status("s1") is Status.DISCONNECTED
+    d.roll.set_guidance(Guidance([Rule("r", "normal", "Ask.", None, resource=("*",))]))
+    assert clear(d, 400 * S) == 1
 
 
 def test_sessions_that_ended_are_not_kept_in_mind():

@@ -173,10 +173,6 @@ class TestSentences:
                 'alerts.channels = ["mail"]',
                 'alerts.channels is ["mail"]; not available in this version, expected []',
             ),
-            (
-                'guidance.file = "g.toml"',
-                'guidance.file is "g.toml"; not available in this version, expected it unset',
-            ),
             ("directory.enabled = 1", "directory.enabled is 1; expected true or false"),
         ],
     )

@@ -6,6 +6,7 @@ from whosin.ports import (
     AccountRow,
     BeatRow,
     EventRow,
+    FollowupRow,
     HoldRow,
     LockRow,
     ObserverRow,
@@ -88,6 +89,15 @@ def hold(company: str = "acme", **fields) -> HoldRow:
     row = HoldRow(
         site="north", company=company, client="desktop", opened=NOON, alerted=NOON, until=NOON, confirmed="[]"
     )
+    return row._replace(**fields)
+
+
+def followup(ident: int, **fields) -> FollowupRow:
+    row = FollowupRow(
+        id=ident, opened=NOON, site="north", company="acme", session="id-1", user="ann@example.com",
+        client="desktop", machine="PC-7", resource="sales-order/SO-1", rule="order", severity="normal",
+        text="Open the order.", done=0, done_by=None, note=None,
+    )  # fmt: skip
     return row._replace(**fields)
 
 

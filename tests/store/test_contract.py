@@ -10,7 +10,7 @@ import pytest
 from tests.store import rows
 from tests.store.rows import NOON
 from whosin.errors import Refused, StoreError
-from whosin.ports import Changes, EndedQuery, HistoryQuery, Store
+from whosin.ports import Changes, EndedQuery, FollowupQuery, HistoryQuery, Store
 
 
 def both(*changed, by="key"):
@@ -45,6 +45,7 @@ async def test_everything_committed_is_loaded_again(adapter):
         events=[rows.event(41, data=b'{"a":"\xc3\xa4"}')],
         passes={2: rows.cleanup_pass(2, finished=0)},
         holds={("north", "", "web"): rows.hold("", client="web")},
+        followups={5: rows.followup(5), 4: rows.followup(4, severity="critical", done=NOON)},
         meta={"cleanup": "on"},
         accounts={"till": rows.account("till")},
         tokens={"page": rows.token("page", secret_hash=bytes(range(256)))},
@@ -59,11 +60,12 @@ async def test_everything_committed_is_loaded_again(adapter):
     assert loaded.wants == list(changes.wants.values())
     assert loaded.holds == list(changes.holds.values())
     assert loaded.unfinished_pass == changes.passes[2]
+    assert loaded.open_followups == {("north", "normal"): 1}
     assert loaded.meta == changes.meta
     assert loaded.accounts == list(changes.accounts.values())
     assert loaded.tokens == list(changes.tokens.values())
     assert loaded.observers == list(changes.observers.values())
-    assert (loaded.last_seq, loaded.last_key, loaded.last_pass) == (41, 7, 2)
+    assert (loaded.last_seq, loaded.last_key, loaded.last_pass, loaded.last_followup) == (41, 7, 2, 5)
 
 
 async def test_loaded_rows_are_of_their_row_types(adapter):
@@ -441,6 +443,51 @@ async def test_passes_come_newest_first(adapter):
         await store.commit(Changes(passes={n: rows.cleanup_pass(n) for n in (1, 2, 3)}))
         assert [row.id for row in await store.passes(2)] == [3, 2]
     assert (await adapter.reloaded()).unfinished_pass is None
+
+
+# --- follow-ups ------------------------------------------------------------------------------------
+
+
+async def test_follow_ups_are_found_by_each_filter_newest_first_and_counted_in_all_pages(adapter):
+    made = [
+        rows.followup(1),
+        rows.followup(2, done=NOON, done_by="olga", note="looked at Größe"),
+        rows.followup(3, site="south"),
+        rows.followup(4, company="beta", user="ben"),
+        rows.followup(5, session="other", resource=None),
+    ]
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(followups={row.id: row for row in made}))
+
+        async def found(**query):
+            asked = FollowupQuery(**query)
+            ids = [row.id for row in await store.followups(asked)]
+            whole = len(await store.followups(FollowupQuery(**{**query, "limit": 99, "before_id": None})))
+            assert await store.count_followups(asked) == whole
+            return ids
+
+        assert await found() == [5, 4, 3, 2, 1]
+        assert await found(limit=2) == [5, 4]
+        assert await found(limit=2, before_id=4) == [3, 2]
+        assert await found(open=True) == [5, 4, 3, 1]
+        assert await found(open=False) == [2]
+        assert await found(site="south") == [3]
+        assert await found(company="beta") == [4]
+        assert await found(session="other") == [5]
+        assert await found(text="GRÖßE") == [2]
+        assert await found(text="so-1", open=True) == [4, 3, 1]
+        assert await store.followup(2) == made[1]
+        assert await store.followup(6) is None
+
+
+async def test_prune_takes_done_follow_ups_and_never_an_open_one(adapter):
+    done = {n: rows.followup(n, done=NOON + n) for n in (1, 2, 3, 5)}
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(followups={**done, 4: rows.followup(4, opened=1)}))
+        assert await store.prune(NOON + 3, 1) == 1
+        assert await store.prune(NOON + 3, 9) == 1
+        assert await store.prune(NOON * 2, 9) == 1
+        assert [row.id for row in await store.followups(FollowupQuery())] == [5, 4]
 
 
 # --- prune -----------------------------------------------------------------------------------------

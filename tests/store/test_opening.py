@@ -209,16 +209,18 @@ async def test_an_upgrade_takes_the_missing_steps_only(path, monkeypatch):
 
 async def test_a_migration_that_fails_leaves_the_old_version_as_it_was(path, monkeypatch):
     await made(path, kept="yes")
+    known = schema.migrations()
+    good, worse = len(known) + 1, len(known) + 2
     bad = (
-        *schema.migrations(),
-        schema.Migration(2, "0002_good.sql", "CREATE TABLE more (a); DELETE FROM meta;"),
-        schema.Migration(3, "0003_bad.sql", "CREATE TABLE still_more (a); INSERT INTO nowhere VALUES (1);"),
+        *known,
+        schema.Migration(good, "good.sql", "CREATE TABLE more (a); DELETE FROM meta;"),
+        schema.Migration(worse, "bad.sql", "CREATE TABLE still_more (a); INSERT INTO nowhere VALUES (1);"),
     )
     with monkeypatch.context() as patch:
         patch.setattr(schema, "migrations", lambda: bad)
         with pytest.raises(StoreError, match="nowhere"):
             await SqliteStore(path).open()
-    assert version(path) == 1
+    assert version(path) == len(known)
     store = SqliteStore(path)
     assert (await store.open()).meta == {"kept": "yes"}
     await store.close()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.store import rows
 from tests.store.conftest import SqliteAdapter
-from whosin.ports import Changes, EndedQuery, HistoryQuery
+from whosin.ports import Changes, EndedQuery, FollowupQuery, HistoryQuery
 
 KEYS = st.integers(1, 6)
 TEXTS = st.none() | st.text(st.characters(codec="utf-8"), max_size=5)
@@ -76,6 +76,9 @@ CHANGES = st.builds(
         lambda drawn: {key: rows.cleanup_pass(key, finished=int(done)) for key, done in drawn.items()}
     ),
     holds=keyed(st.tuples(NAMES, NAMES, NAMES), hold_of),
+    followups=st.dictionaries(KEYS, st.booleans(), max_size=2).map(
+        lambda drawn: {key: rows.followup(key, done=int(done)) for key, done in drawn.items()}
+    ),
     meta=st.dictionaries(NAMES, st.text(st.characters(codec="utf-8"), max_size=3), max_size=2),
     accounts=keyed(NAMES, lambda name, text: rows.account(name, user=str(text))),
     tokens=keyed(NAMES, lambda name, text: rows.token(name, site=str(text))),
@@ -88,7 +91,7 @@ class Model:
 
     def __init__(self):
         self.live, self.ended, self.events, self.companies, self.meta = {}, {}, {}, {}, {}
-        self.passes = {}
+        self.passes, self.followups = {}, {}
         self.rest = {name: {} for name in ("locks", "wants", "holds", "accounts", "tokens", "observers")}
 
     def without_the_impossible(self, changes):
@@ -115,6 +118,7 @@ class Model:
                     self.ended[key] = self.live.pop(key)
         self.events |= {row.seq: row for row in changes.events}
         self.passes |= changes.passes
+        self.followups |= changes.followups
         self.companies |= changes.companies
         self.meta |= changes.meta
         for name, held in self.rest.items():
@@ -134,6 +138,9 @@ class Model:
         assert loaded.last_seq == max(self.events, default=0)
         assert loaded.last_key == max([*self.live, *self.ended], default=0)
         assert loaded.last_pass == max(self.passes, default=0)
+        assert loaded.last_followup == max(self.followups, default=0)
+        left = sum(1 for row in self.followups.values() if not row.done)
+        assert loaded.open_followups == ({("north", "normal"): left} if left else {})
         open_passes = [key for key, row in self.passes.items() if not row.finished]
         assert (loaded.unfinished_pass or (None,))[0] == max(open_passes, default=None)
 
@@ -157,6 +164,8 @@ async def test_random_changes_are_held_as_dicts_would_hold_them(batches):
                     model.apply(changes)
                 newest_first = [model.events[seq] for seq in sorted(model.events, reverse=True)]
                 assert await store.history(HistoryQuery()) == newest_first
+                left = [model.followups[key] for key in sorted(model.followups, reverse=True)]
+                assert await store.followups(FollowupQuery()) == left
                 ended = [model.ended[key] for key in sorted(model.ended, reverse=True)]
                 assert await store.ended_sessions(EndedQuery(tuple(FINAL))) == ended
                 assert await store.find_ended(f"id-{key}" for key in range(9)) == {

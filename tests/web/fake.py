@@ -9,9 +9,9 @@ from whosin.errors import Refused, StoreError
 from whosin.operations import Caller, Page, SessionQuery
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
-    from whosin.ports import HistoryQuery
+    from whosin.ports import FollowupQuery, HistoryQuery
 
 Json = dict[str, Any]
 
@@ -33,7 +33,7 @@ def session(ident: str, site: str = "north", status: str = "active") -> Json:
     }  # fmt: skip
     lock = {
         "resource": "sales-order/SO-1001", "mode": "exclusive", "token": 7, "since": AT, "sticky": False,
-        "activity": "amend", "guidance": None, "release_at": None,
+        "activity": "amend", "guidance": None, "rule": "sales-order", "release_at": None,
     }  # fmt: skip
     return {
         "id": ident, "site": site, "company": "acme", "user": "ada", "client": "desktop", "machine": "PC-7",
@@ -66,6 +66,36 @@ def report(*, dry_run: bool = False) -> Json:
     }  # fmt: skip
 
 
+def followup(ident: int = 17, **more: Any) -> Json:
+    return {
+        "id": ident, "status": "open", "created": AT, "site": "north", "company": "acme", "session": "s1",
+        "user": "ada", "client": "desktop", "machine": "PC-7", "resource": "sales-order/SO-1001",
+        "rule": "sales-order", "severity": "normal", "text": "Look.", "done": None, "done_by": None,
+        "note": None,
+    } | more  # fmt: skip
+
+
+class FakeFollowups:
+    """The department of follow-ups."""
+
+    def __init__(self, note: Callable[..., None]) -> None:
+        self._note = note
+
+    def rules(self, caller: Caller) -> Json:
+        self._note("rules", caller)
+        match = {"resource": ["sales-order/*"], "activity": [], "client": []}
+        rule = {"id": "sales-order", "severity": "normal", "before": "Ask.", "after": None, "match": match}
+        return {"source": "shipped", "items": [rule]}
+
+    async def find(self, query: FollowupQuery, caller: Caller) -> Page:
+        self._note("followups", query, caller)
+        return Page([followup(18), followup(17)], "17", 9)
+
+    async def tick_off(self, ident: int, note: str | None, caller: Caller) -> Json:
+        self._note("tick_off", ident, note, caller)
+        return followup(ident, status="done", done=AT, done_by=caller.name, note=note)
+
+
 class FakeOperations:
     """`asked` has every call as (method, arguments...). `failure` is raised by the next one."""
 
@@ -81,6 +111,10 @@ class FakeOperations:
         self.listening = asyncio.Event()
         self.left = asyncio.Event()
         self.authenticated = 0
+
+    @property
+    def followups(self) -> FakeFollowups:
+        return FakeFollowups(self._note)
 
     def _note(self, *call: Any) -> None:
         self.asked.append(call)
@@ -117,7 +151,14 @@ class FakeOperations:
                 "id": ident, "result": done if ident in visible else "not_found", "released": ["a"],
                 "held": [{"resource": "b", "release_at": AT}], "sticky": ["c"],
                 "freed": [{"session": "b1", "user": "bob", "machine": None, "resource": "a"}],
-                "followups": [],
+                "guidance": [{
+                    "id": "sales-order", "severity": "normal", "before": "Ask.", "after": "Look.",
+                    "resource": "a",
+                }],
+                "followups": [{
+                    "id": None if dry_run else 17, "rule": "sales-order", "severity": "normal",
+                    "resource": "a", "text": "Look.",
+                }],
             }
             for ident in ids
         ]  # fmt: skip
@@ -194,6 +235,7 @@ class FakeOperations:
             "outbox": 0, "storage": {"ok": True, "kind": None, "problem": None}, "ready": True,
             "problems": [],
             "cleanup": {"enabled": True, "next_at": AT, "running": False}, "sign_in": {"mqtt": False},
+            "followups": {"open": 3, "critical": 1},
         }  # fmt: skip
 
     def problems(self) -> list[str]:

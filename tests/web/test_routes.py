@@ -9,7 +9,7 @@ import pytest
 from tests.web.conftest import asking
 from tests.web.fake import TOKENS, FakeOperations, session
 from whosin.operations import SessionQuery
-from whosin.ports import HistoryQuery
+from whosin.ports import FollowupQuery, HistoryQuery
 from whosin.web import schemas
 from whosin.web.guard import BASE
 
@@ -48,6 +48,27 @@ async def test_every_filter_of_the_history_reaches_the_engine(
     )
     expected = HistoryQuery("n", "c", "s", "u", "lock.", "r", "t", 1500, 2000, 42, 5)
     assert operations.asked == [("history", expected, ADMINISTRATOR)]
+
+
+async def test_every_filter_of_follow_ups_reaches_the_engine(
+    ask: httpx.AsyncClient, operations: FakeOperations
+) -> None:
+    await ask.get(f"{BASE}/followups?status=done&site=n&company=c&session=s&q=t&limit=5&cursor=42")
+    await ask.get(f"{BASE}/followups")
+    filtered = FollowupQuery(False, "n", "c", "s", "t", 42, 5)
+    expected = [("followups", query, ADMINISTRATOR) for query in (filtered, FollowupQuery())]
+    assert operations.asked == expected
+    assert (await ask.get(f"{BASE}/followups?status=new")).status_code == 400
+
+
+async def test_a_follow_up_is_ticked_off_with_a_note_or_without(
+    ask: httpx.AsyncClient, operations: FakeOperations
+) -> None:
+    await ask.post(f"{BASE}/followups/17/done", json={"note": "looked"})
+    await ask.post(f"{BASE}/followups/18/done")
+    expected = [("tick_off", 17, "looked", ADMINISTRATOR), ("tick_off", 18, None, ADMINISTRATOR)]
+    assert operations.asked == expected
+    assert (await ask.post(f"{BASE}/followups/x/done")).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -105,6 +126,9 @@ async def test_a_long_list_is_paged(ask: httpx.AsyncClient) -> None:
         ("POST", "cleanup/run", None, schemas.Pass),
         ("POST", "cleanup/confirm", {"site": "n"}, schemas.Confirmed),
         ("GET", "cleanup/passes", None, schemas.Passes),
+        ("GET", "guidance", None, schemas.Guidance),
+        ("GET", "followups", None, schemas.Followups),
+        ("POST", "followups/17/done", {"note": "looked"}, schemas.Followup),
         ("GET", "companies", None, schemas.Companies),
         ("GET", "history", None, schemas.History),
         ("GET", "stats", None, schemas.Stats),

@@ -37,7 +37,12 @@ SECTIONS = {
         "companies": "companies",
         "history": "history",
     },
-    "Clearing up": {"logoff": "logoff", "cleanup": "cleanup"},
+    "Clearing up": {
+        "logoff": "logoff",
+        "followups": "followups",
+        "guidance": "guidance",
+        "cleanup": "cleanup",
+    },
     "Access": {"clients": "clients", "tokens": "tokens"},
     "Trying it out": {"simulate": "simulate"},
 }

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 @click.option("--changed", is_flag=True, help="Only what differs from the defaults.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(*, config: Path | None, changed: bool, as_json: bool) -> None:
-    """Check the settings, and show each value with its origin.
+    """Check the settings and the guidance file, and show each value with its origin.
 
     Nothing is started and no daemon is asked. Exit code 2, with every problem on stderr, when the settings
     cannot be used.
     """
     from whosin.settings import load
+    from whosin.settings.guidance import rules_of
 
     settings = load(config, os.environ)
+    rules_of(settings)
     values = [value for value in settings.describe() if not changed or value.origin != "default"]
     for warning in settings.warnings():
         click.echo(f"warning: {warning}", err=True)

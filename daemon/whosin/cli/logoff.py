@@ -125,5 +125,5 @@ def _show(results: list[Json], known: dict[str, Json], *, stderr: bool = False) 
 
     screen = printing.console(stderr=stderr)
     screen.print(lay_out(columns(results, known), results, printing.room(screen)))
-    for line in summary(results, known):
+    for line in summary(results):
         screen.print(line)

@@ -50,9 +50,9 @@ def columns(results: Sequence[Json], known: Mapping[str, Json]) -> list[Column]:
     ]
 
 
-def summary(results: Sequence[Json], known: Mapping[str, Json]) -> list[Text]:
+def summary(results: Sequence[Json]) -> list[Text]:
     """What it comes to, what stays, and what people have to see to."""
-    return [*_counted(results), *_staying(results), *_duties(results, known), *_not_done(results)]
+    return [*_counted(results), *_staying(results), *_duties(results), *_not_done(results)]
 
 
 def _counted(results: Sequence[Json]) -> list[Text]:
@@ -89,18 +89,31 @@ def _staying(results: Sequence[Json]) -> list[Text]:
     return lines
 
 
-def _duties(results: Sequence[Json], known: Mapping[str, Json]) -> list[Text]:
-    before = [rule for r in results if r["id"] in known for rule in known[r["id"]]["guidance"]]
-    after = [
-        clean(item.get("text", item) if isinstance(item, dict) else item)
-        for r in results
-        for item in r["followups"]
+def _duties(results: Sequence[Json]) -> list[Text]:
+    """What guidance asks for; a removal that was done has only what is left to do."""
+    before: dict[tuple[str, str], list[str]] = {}
+    after: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result["result"] != "removed":
+            for rule in result["guidance"]:
+                if rule["before"]:
+                    _gather(before, rule["severity"], rule["before"], rule["resource"])
+        for item in result["followups"]:
+            number = f"{item['id']}: " if item["id"] else ""
+            _gather(after, item["severity"], item["text"], number + (item["resource"] or "the login"))
+    return [*_asked("Before", before), *_asked("Afterwards", after)]
+
+
+def _gather(into: dict[tuple[str, str], list[str]], severity: str, text: str, what: str | None) -> None:
+    into.setdefault((severity, text), []).append(what or "the login")
+
+
+def _asked(heading: str, texts: Mapping[tuple[str, str], list[str]]) -> list[Text]:
+    """Each text once, with what it is about; the critical ones first."""
+    return [
+        Text(clean(f"{heading} ({some(what)}): {text}"), style=HURTS if severity == "critical" else "yellow")
+        for (severity, text), what in sorted(texts.items(), key=lambda one: one[0][0] != "critical")
     ]
-    lines = []
-    if before:
-        lines.append(Text(clean(f"Action required: {some(before, 5)}."), style="yellow"))
-    lines += [Text(f"To follow up: {item}", style="yellow") for item in dict.fromkeys(after)]
-    return lines
 
 
 def _not_done(results: Sequence[Json]) -> list[Text]:

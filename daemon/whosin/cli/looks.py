@@ -120,7 +120,7 @@ def held_columns(at: datetime) -> list[Column]:
         Column("MODE", lambda lock: lock["mode"] + (", sticky" if lock["sticky"] else ""), drop=1),
         Column("FOR", lambda lock: age(lock["since"], at, brief=True), drop=1),
         Column("ACTIVITY", lambda lock: lock["activity"], drop=3, least=12),
-        Column("GUIDANCE", lambda lock: lock["guidance"], drop=2),
+        Column("GUIDANCE", lambda lock: lock["rule"], drop=2),
         Column("TOKEN", lambda lock: str(lock["token"]), drop=4, right=True),
     ]
 

@@ -8,7 +8,7 @@ import click
 
 from whosin.cli.asking import Talk, talks
 from whosin.cli.naming import the_session
-from whosin.cli.words import age, clean, count, local, now, until
+from whosin.cli.words import age, clean, count, local, now, some, until
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,10 +32,11 @@ def command(talk: Talk, *, ident: str) -> None:
         return
     from whosin.cli.printing import put
 
-    put(*_picture(item, now()))
+    rules = talk.pages("guidance", None, {}).items if item["guidance"] else []
+    put(*_picture(item, {rule["id"]: rule for rule in rules}, now()))
 
 
-def _picture(item: Json, at: datetime) -> list[RenderableType]:
+def _picture(item: Json, rules: dict[str, Json], at: datetime) -> list[RenderableType]:
     from rich.padding import Padding
     from rich.text import Text
 
@@ -52,10 +53,28 @@ def _picture(item: Json, at: datetime) -> list[RenderableType]:
         lines += [Text(), Text(heading, style="bold"), Padding(table, (0, 0, 0, 2), expand=False)]
     if item["guidance"]:
         lines += [Text(), Text("Action required", style="bold")]
-        lines += [Text(f"  {clean(rule)}") for rule in item["guidance"]]
+        lines += _actions(item, rules)
     if item["status"] in ("active", "disconnected"):
         force = " --force" if item["status"] == "active" else ""
         lines += [Text(), Text(f"To log it off: whosin logoff {item['id']}{force}", style="dim")]
+    return lines
+
+
+def _actions(item: Json, rules: dict[str, Json]) -> list[RenderableType]:
+    """What each rule asks for, with the locks that it is about."""
+    from rich.text import Text
+
+    from whosin.cli.looks import HURTS
+
+    lines: list[RenderableType] = []
+    for ident in item["guidance"]:
+        rule = rules.get(ident, {"severity": "normal", "before": None, "after": None})
+        about = some([lock["resource"] for lock in item["locks"] if lock["rule"] == ident], 5)
+        critical = rule["severity"] == "critical"
+        heading = clean(f"{ident}{': ' + about if about else ''}{' (critical)' if critical else ''}")
+        lines.append(Text(f"  {heading}", style=HURTS if critical else "yellow"))
+        for name, text in (("before", rule["before"]), ("after", rule["after"])):
+            lines += [Text(f"    {name}: {clean(text)}")] if text else []
     return lines
 
 

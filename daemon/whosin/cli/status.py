@@ -47,6 +47,7 @@ def _picture(stats: Json, at: datetime) -> RenderableType:
         "Sessions": view.sessions(stats),
         "By client": view.by_client(stats),
         "Locks": view.locks(stats),
+        "To do": view.followups(stats),
         "Sees": view.sources(stats, at),
         "Storage": view.storage(stats),
         "Cleanup": view.cleanup(stats, at),

@@ -67,6 +67,15 @@ def locks(stats: Json) -> Text:
     return text
 
 
+def followups(stats: Json) -> Text:
+    """What is left to do after removals; nothing is said of nothing."""
+    found = stats["followups"]
+    text = Text(count(found["open"], "follow-up") if found["open"] else "")
+    if found["critical"]:
+        text.append(f", {found['critical']:,} critical", style=HURTS)
+    return text
+
+
 def sources(stats: Json, at: datetime) -> Text:
     """Each way of hearing clients, and whether it works."""
     lines = []

@@ -10,21 +10,22 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 
 from whosin import wire
 from whosin.cleanup import COUNTS, Cleanup
 from whosin.desk.access import Access
+from whosin.desk.followups import Followups
 from whosin.desk.listing import list_sessions
+from whosin.desk.logoff import LogOff
 from whosin.desk.views import Views
 from whosin.engine.engine import Engine
 from whosin.errors import Refused, StoreError
-from whosin.model import Lock, Session, Status
+from whosin.model import Status
 from whosin.operations import Caller, Json, Page, SessionQuery
 from whosin.ports import EventRow, HistoryQuery
-from whosin.rules.locks import blocked_by, book_of
+from whosin.rules.locks import book_of
 
 SSE_BACKLOG = 10_000
 READ_WAIT_S = 1.0
@@ -49,6 +50,8 @@ class Desk(Access):
         super().__init__(engine)
         self.cleanup_desk = cleanup
         self.views = Views(engine.roll, engine.rows)
+        self._logoff = LogOff(engine)
+        self.followups = Followups(engine, self._settled)
         self._reload = reload
         self._name, self._version, self._sign_in = name, version, sign_in
         self._started = wire.rfc3339(engine.clock.wall_ms(engine.clock.now_ms()))
@@ -174,7 +177,7 @@ class Desk(Access):
                 "enabled": self.cleanup_desk.enabled, "next_at": self._time(self.cleanup_desk.next_ms),
                 "running": self.cleanup_desk.current is not None,
             },
-            "sign_in": {"mqtt": self._sign_in},
+            "followups": self.followups.counts(caller), "sign_in": {"mqtt": self._sign_in},
         }  # fmt: skip
 
     def _tally(self, caller: Caller) -> dict[tuple[Status, str], int]:
@@ -235,50 +238,7 @@ class Desk(Access):
         dry_run: bool = False,
     ) -> list[Json]:
         self._must_store()
-        self.engine.settle()
-        over = await self._over(ids)  # first, so that the rest is done at one moment, or none of it
-        now = self.engine.settle()
-        results: list[Json] = []
-        for ident in ids:
-            session = self.engine.live(ident)
-            if session is None or caller.site not in (None, session.site):
-                results.append(self._not_live(ident, over.get(ident), caller))
-            elif session.status is Status.ACTIVE and not force:
-                results.append(_result(ident, "needs_force", self._would_go(session, now)))
-            elif dry_run:
-                results.append(_result(ident, "would_remove", self._would_go(session, now)))
-            else:
-                gone = self._would_go(session, now)
-                self.engine.roll.remove(session, now, actor=caller.name, cause="operator", reason=reason)
-                results.append(_result(ident, "removed", gone))
-        await self.engine.durable()
-        return results
-
-    async def _over(self, ids: list[str]) -> dict[str, str]:
-        """The sites of those that are stored, of which nothing is known here."""
-        unknown = [it for it in ids if self.engine.live(it) is None and it not in self.engine.roll.tombs]
-        rows = await self.engine.store.find_ended(unknown) if unknown else {}
-        return {ident: row.site for ident, row in rows.items()}
-
-    def _not_live(self, ident: str, site: str | None, caller: Caller) -> Json:
-        tomb = self.engine.roll.tombs.get(ident)
-        site = tomb.site if tomb is not None else site
-        known = site is not None and caller.site in (None, site)
-        return _result(ident, "already_over" if known else "not_found", {})
-
-    def _would_go(self, session: Session, now: int) -> Json:
-        """What the removal of this session frees, keeps for a while, and leaves behind."""
-        hold_until = session.seen_ms + self.engine.roll.policy.lock_delay_ms
-        locks = list((session.locks or {}).values())
-        sticky = [lock for lock in locks if lock.sticky]
-        others = [lock for lock in locks if not lock.sticky]
-        held = others if hold_until > now else []
-        return {
-            "released": [lock.resource for lock in others if lock not in held],
-            "held": [{"resource": lock.resource, "release_at": self._time(hold_until)} for lock in held],
-            "sticky": [lock.resource for lock in sticky],
-            "freed": [item for lock in others for item in _freed(lock)],
-        }
+        return await self._logoff.logoff(ids, caller, force=force, reason=reason, dry_run=dry_run)
 
     async def free_lock(
         self, site: str, company: str, resource: str, caller: Caller, reason: str | None
@@ -471,20 +431,3 @@ def _of_site(report: Json, caller: Caller) -> Json:
     companies = [one for one in report["companies"] if one["site"] == caller.site]
     sums = {name: sum(one[name] for one in companies) for name in COUNTS}
     return {**report, "companies": companies, **sums, "failed": sum(1 for one in companies if one["failed"])}
-
-
-def _result(ident: str, result: str, gone: Json) -> Json:
-    empty: dict[str, list[Any]] = {"released": [], "held": [], "sticky": [], "freed": []}
-    return {"id": ident, "result": result, **empty, **gone, "followups": []}
-
-
-def _freed(lock: Lock) -> list[Json]:
-    return [
-        {
-            "session": it.session.id,
-            "user": it.session.user,
-            "machine": it.session.machine,
-            "resource": it.resource,
-        }
-        for it in blocked_by(lock)
-    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,13 +15,15 @@ from whosin.errors import Refused
 from whosin.model import Session, Status
 from whosin.operations import Page, SessionQuery
 from whosin.ports import EndedQuery
+from whosin.rules.guidance import Guidance
 from whosin.rules.locks import blocked_by
 
 Key = tuple[Any, int]
+Sort = Callable[[Session], Any]
 
 LIVE = (Status.ACTIVE.value, Status.DISCONNECTED.value)
 
-SORTS: dict[str, Callable[[Session], Any]] = {
+SORTS: dict[str, Sort] = {
     "id": lambda it: it.id,
     "site": lambda it: it.company.site,
     "company": lambda it: it.company.name,
@@ -40,11 +43,12 @@ SORTS: dict[str, Callable[[Session], Any]] = {
 async def list_sessions(engine: Engine, views: Views, query: SessionQuery) -> Page:
     """A page of live sessions, then of ended ones where the statuses ask for them."""
     statuses = query.statuses or LIVE
+    sorts: dict[str, Sort] = {**SORTS, "hurt": partial(_hurt, engine.roll.guidance)}
     field, descending = (query.sort or "").lstrip("-"), (query.sort or "").startswith("-")
-    if query.sort and field not in SORTS:
+    if query.sort and field not in sorts:
         raise Refused(
             "bad_sort",
-            f"sort is {query.sort!r}; allowed are {', '.join(SORTS)}, with - before for descending",
+            f"sort is {query.sort!r}; allowed are {', '.join(sorts)}, with - before for descending",
         )
     where, after = _read_cursor(query.cursor)
     ended = tuple(status for status in statuses if status not in LIVE)
@@ -55,7 +59,7 @@ async def list_sessions(engine: Engine, views: Views, query: SessionQuery) -> Pa
     total = len(live) + (await engine.store.count_ended(ended_query) if ended else 0)
     items: list[Json] = []
     if where == "live":
-        chosen, following = _page(live, SORTS.get(field), descending, after, query.limit)
+        chosen, following = _page(live, sorts.get(field), descending, after, query.limit)
         items = [views.session(it) for it in chosen]
         if following is not None:
             return Page(items, _cursor("live", following), total)
@@ -72,6 +76,14 @@ async def list_sessions(engine: Engine, views: Views, query: SessionQuery) -> Pa
     elif ended:
         return Page(items, _cursor("ended", None), total)
     return Page(items, None, total)
+
+
+def _hurt(guidance: Guidance, it: Session) -> int:
+    """What hurts most comes first: who keeps most people waiting, then who has critical guidance, then who
+    fell first, as one number."""
+    people = {want.session.user for lock in (it.locks or {}).values() for want in blocked_by(lock)}
+    fallen = (1 << 48) - it.disconnected_ms if it.status is Status.DISCONNECTED else 0
+    return -((min(len(people), 8_191) << 50) + (guidance.critical(it) << 49) + fallen)
 
 
 def _matches(it: Session, query: SessionQuery) -> bool:
@@ -92,7 +104,7 @@ def _matches(it: Session, query: SessionQuery) -> bool:
 
 
 def _page(
-    live: list[Session], by: Callable[[Session], Any] | None, descending: bool, after: Key | None, limit: int
+    live: list[Session], by: Sort | None, descending: bool, after: Key | None, limit: int
 ) -> tuple[list[Session], Key | None]:
     """The next page and, if there is more, the key of its last item."""
 

@@ -10,6 +10,7 @@ from whosin import wire
 from whosin.engine.rows import Rows
 from whosin.model import Lock, Session, Status, Want
 from whosin.ports import EventRow, SessionRow
+from whosin.rules.guidance import ids
 from whosin.rules.locks import blocked_by
 from whosin.rules.roll import Roll
 
@@ -41,7 +42,7 @@ class Views:
             "ended_by": it.ended_by, "lost": bool(it.lost_ms), "idle": it.idle, "idle_s": it.idle_s,
             "activity": it.activity,
             "held_back": it.status is Status.DISCONNECTED and self._roll.silence.held(it) is not None,
-            "source": it.source, "guidance": [lock.guidance for lock in locks if lock.guidance],
+            "source": it.source, "guidance": ids(self._roll.guidance.of_session(it)),
             "locks": [self._lock_of_session(lock) for lock in locks], "blocks": blocks,
         }  # fmt: skip
 
@@ -59,7 +60,7 @@ class Views:
             "disconnected_at": time(row.disconnected), "ended_at": time(row.ended), "ended_by": row.ended_by,
             "lost": bool(row.lost), "idle": bool(row.idle), "idle_s": row.idle_s,
             "activity": row.activity, "held_back": False, "source": row.source,
-            "guidance": [lock.guidance for lock in locks if lock.guidance],
+            "guidance": list(dict.fromkeys(rule for lock in locks if (rule := self._rule(lock)))),
             "locks": [self._lock_of_session(lock) for lock in locks],
             "blocks": [self._want(want) for lock in locks for want in blocked_by(lock)],
         }  # fmt: skip
@@ -68,8 +69,13 @@ class Views:
         return {
             "resource": lock.resource, "mode": "shared" if lock.shared else "exclusive", "token": lock.token,
             "since": self._time(lock.since_ms), "sticky": lock.sticky, "activity": lock.activity,
-            "guidance": lock.guidance, "release_at": self._time(lock.release_ms),
+            "guidance": lock.guidance, "rule": self._rule(lock),
+            "release_at": self._time(lock.release_ms),
         }  # fmt: skip
+
+    def _rule(self, lock: Lock) -> str | None:
+        rule = self._roll.guidance.of_lock(lock)
+        return rule.id if rule is not None else None
 
     def lock(self, lock: Lock) -> Json:
         """One item of the list of locks."""

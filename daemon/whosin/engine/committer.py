@@ -28,6 +28,7 @@ ROWS = (
     "wants",
     "passes",
     "holds",
+    "followups",
     "meta",
     "accounts",
     "tokens",

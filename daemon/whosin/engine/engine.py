@@ -95,6 +95,7 @@ class Engine:
         self.on_flush: list[Callable[[Changes], None]] = []  # others with something to write behind
         self.stopping = False  # transports that end now are no news
         self.seq = 0
+        self.followups: dict[tuple[str, str], int] = {}  # open ones, by site and severity
         self._record = record
         self._bad_input = bad_input
         self._soon = soon
@@ -132,6 +133,8 @@ class Engine:
             self.roll.watch(transport.source, min(now, self.rows.line(proof)) if proof else now)
         restore(self.roll, loaded, self.rows, now)
         self.seq = loaded.last_seq
+        self.roll.next_followup = loaded.last_followup + 1
+        self.followups = dict(loaded.open_followups)
         cursors = {key[10:]: int(value) for key, value in loaded.meta.items() if key.startswith("published.")}
         self.outbox.begin(loaded.store_id, loaded.last_seq, cursors, transports)
         self._pulse_ms = self._flushed_ms = now
@@ -567,6 +570,11 @@ class Engine:
                 hold = self.roll.silence.holds.get(key3)
                 changes.holds[key3] = rows.hold(hold) if hold else None
             out.holds.clear()
+        if out.followups:
+            for left in out.followups:
+                changes.followups[left.id] = rows.followup(left)
+                bump(self.followups, (left.session.site, left.severity))
+            out.followups.clear()
         if out.answers:
             batch.answers += out.answers
             out.answers.clear()

@@ -10,8 +10,18 @@ from sys import intern
 import msgspec
 
 from whosin import wire
-from whosin.model import Company, Event, Lock, Session, Status, Want
-from whosin.ports import BeatRow, Clock, EventRow, HoldRow, LockRow, SessionRow, TurnRow, WantRow
+from whosin.model import Company, Event, Followup, Lock, Session, Status, Want
+from whosin.ports import (
+    BeatRow,
+    Clock,
+    EventRow,
+    FollowupRow,
+    HoldRow,
+    LockRow,
+    SessionRow,
+    TurnRow,
+    WantRow,
+)
 from whosin.rules.silence import Hold
 
 _STATUSES = {status.value: status for status in Status}
@@ -96,6 +106,13 @@ class Rows:
             self.wall(it.until_ms),
             confirmed,
         )
+
+    def followup(self, it: Followup) -> FollowupRow:
+        who, company = it.session, it.session.company
+        return FollowupRow(
+            it.id, self.wall(it.opened_ms), company.site, company.name, who.id, who.user, who.client,
+            who.machine, it.resource, it.rule, it.severity, it.text, 0, None, None,
+        )  # fmt: skip
 
     # --- in -------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ REASONS = ("topic", "size", "encoding", "schema", "retained", "unknown_verb")
 CAUSES = ("operator", "cleanup", "replaced", "blocking")
 VERBS = ("login", "heartbeat", "logout", "lost", "lock", "unlock")
 DOOR = ("closed_slow", "dropped_qos_0", "overflowed_sessions", "paused_for_inbox", "paused_for_rate")
+SEVERITIES = ("normal", "critical")
 WHY_GONE = ("silence", "lost", "idle")
 
 
@@ -47,6 +48,10 @@ class Gauges(Protocol):
         ...
 
     def locks(self) -> int: ...
+
+    def followups(self) -> Mapping[str, int]:
+        """Open ones by severity."""
+        ...
 
     def inbox_depth(self) -> int:
         """Messages received and not yet looked at."""
@@ -152,6 +157,11 @@ class Metrics:
         yield _counter("answers_suppressed", about, (), {(): counts.answers_suppressed})
         yield _counter("events_published", "Events published.", (), {(): counts.events_published})
         yield _gauge("locks", "Locks held now.", (), {(): self._gauges.locks()})
+        about = "Follow-ups that are open, by severity."
+        left: _Samples = {("open", severity): 0 for severity in SEVERITIES}
+        for severity, number in self._gauges.followups().items():
+            left["open", severity] = number
+        yield _gauge("followups", about, ("state", "severity"), left)
         yield _counter("lock_refusals", "Requests for locks refused.", (), {(): counts.lock_refusals})
 
     def _cleanup_metrics(self) -> Iterator[Metric]:

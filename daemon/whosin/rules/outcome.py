@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from whosin.model import Answer, Company, Event, Lock, Session, Want
+from whosin.model import Answer, Company, Event, Followup, Lock, Session, Want
 
 
 class Outcome:
     """Filled by the rules, emptied by the engine. Objects are named, not copied: it takes their rows."""
 
-    __slots__ = ("answers", "companies", "entered", "events", "holds", "locks", "sessions", "wants")
+    __slots__ = (
+        "answers", "companies", "entered", "events", "followups", "holds", "locks", "sessions", "wants",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -20,6 +22,7 @@ class Outcome:
         self.locks: dict[Lock, None] = {}
         self.wants: dict[Want, bool] = {}  # False: forgotten
         self.companies: dict[Company, None] = {}
+        self.followups: list[Followup] = []
         self.holds: dict[tuple[str, str, str], None] = {}
 
     def happened(

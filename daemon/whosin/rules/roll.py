@@ -7,15 +7,16 @@ mass silence are rules of their own, told from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Message, Unlock
-from whosin.model import Company, Ended, Lock, Policy, Session, Status
+from whosin.model import Company, Ended, Followup, Lock, Policy, Session, Status
 from whosin.rules import admission, paths
 from whosin.rules.admission import Refusal, Sender
 from whosin.rules.clearing import Clearing
 from whosin.rules.deadlines import Deadlines
+from whosin.rules.guidance import Advice, Guidance
 from whosin.rules.limiter import Limiter
 from whosin.rules.locks import Locks, blocked_by
 from whosin.rules.outcome import Outcome
@@ -61,7 +62,9 @@ class Roll:
         self.locks = Locks(policy, self.out, self._fallen)
         self.silence = Silence(policy, self.out)
         self.limiter = Limiter(ANSWER_EVERY_MS)
+        self.guidance = Guidance()
         self.next_key = first_key
+        self.next_followup = 1
         self._persons = Persons()
         self._words = Words()  # names of programs, and numbers of system sessions
         self._clearing = Clearing(policy, self.companies, self.locks, self.silence)
@@ -80,6 +83,13 @@ class Roll:
             if session.status is Status.ACTIVE:
                 self._file(session)
             elif session.locks:
+                self.locks.blocking[session] = None
+
+    def set_guidance(self, guidance: Guidance) -> None:
+        """Other rules: who was spared for something critical may not be any more."""
+        self.guidance = guidance
+        for session in self.sessions.values():
+            if session.status is Status.DISCONNECTED and session.locks:
                 self.locks.blocking[session] = None
 
     def watch(self, source: str, since_ms: int) -> Watch:
@@ -142,11 +152,11 @@ class Roll:
         seeing = (watch.sight for watch in self.watches.values() if not watch.sight.blind)
         self.silence.tick(at_ms, min((sight.proof_ms for sight in seeing), default=at_ms))
 
-    def clear_blocking(self, at_ms: int, spared: Callable[[Session], bool] = lambda _session: False) -> int:
+    def clear_blocking(self, at_ms: int) -> int:
         """Remove disconnected sessions that block somebody, `blocking_after_ms` after their deadline
-        (rule 7), unless they are held back or `spared`."""
+        (rule 7), unless they are held back or have critical guidance."""
         removed = 0
-        for session in self._clearing.due(at_ms, spared):
+        for session in self._clearing.due(at_ms, self.guidance.critical):
             self.remove(session, at_ms, actor="cleanup", cause="blocking", reason="it blocked somebody")
             removed += 1
         return removed
@@ -455,6 +465,7 @@ class Roll:
     ) -> list[Lock]:
         """Take it off the roll. `cause`: operator, cleanup, replaced, blocking. Returns what it released."""
         was = session.status
+        advice = self.guidance.of_session(session)
         self._end(session, Trigger.REMOVE, at_ms, actor=actor, reason=reason or cause)
         if cause == "replaced":
             self.silence.forget(session)
@@ -468,7 +479,22 @@ class Roll:
             held=[{"resource": lock.resource, "release_at_ms": lock.release_ms} for lock in on_hold],
             sticky=_named(lock for lock in left if not lock.release_ms),
         )  # fmt: skip
+        if advice:
+            self._follow_up(session, advice, at_ms, actor)
         return released
+
+    def _follow_up(self, session: Session, advice: list[Advice], at_ms: int, actor: str) -> None:
+        """What the guidance leaves to do afterwards stays open until somebody has done it (rule 16)."""
+        for rule, resource in advice:
+            if rule.after is None:
+                continue
+            left = Followup(self.next_followup, at_ms, session, resource, rule.id, rule.severity, rule.after)
+            self.next_followup += 1
+            self.out.followups.append(left)
+            self.out.happened(
+                "followup.opened", at_ms, session, actor=actor, followup=left.id, resource=resource,
+                rule=rule.id, severity=rule.severity, text=rule.after,
+            )  # fmt: skip
 
     def _end(self, session: Session, trigger: Trigger, at_ms: int, *, actor: str, reason: str | None) -> None:
         following = after(session.status, trigger)

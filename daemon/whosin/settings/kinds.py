@@ -29,6 +29,7 @@ class Wrong(Exception):  # noqa: N818 - it becomes a sentence of a SettingsError
 
     def __init__(self, expected: str, because: str = "") -> None:
         super().__init__(f"{because}, expected {expected}" if because else f"expected {expected}")
+        self.because = because
 
 
 class Address(NamedTuple):
@@ -255,6 +256,28 @@ class Location:
             where = str(path)
             raise Wrong(self.words, f"none is at {where if where.isprintable() else ascii(where)}")
         return path
+
+
+@dataclass(frozen=True)
+class OrOff:
+    """What `kind` takes, or "off", which stays that word."""
+
+    kind: Kind
+
+    @property
+    def allowed(self) -> str:
+        return f'{self.kind.allowed}, or "off"'
+
+    def parse(self, text: str) -> object:
+        return text if text == "off" else self.kind.parse(text)
+
+    def read(self, value: object, base: Path) -> Any:
+        if value == "off":
+            return value
+        try:
+            return self.kind.read(value, base)
+        except Wrong as wrong:
+            raise Wrong(self.allowed, wrong.because) from None
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,14 @@ between keys.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whosin.errors import SettingsError
 from whosin.settings import together
 from whosin.settings.effective import Settings
+from whosin.settings.files import bare, meant, nearest, parse
 from whosin.settings.kinds import Kind, Wrong, shown
 from whosin.settings.schema import SECTIONS, TYPE_DEFAULTS, TYPE_NAME, ClientType, keys
 
@@ -73,7 +72,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
 def _take_file(draft: Draft, path: Path) -> None:
     source, base = str(path), path.absolute().parent
-    for section, table in _parse(draft, path).items():
+    for section, table in parse(draft.problems, path).items():
         if section not in SECTIONS:
             draft.problems.append(f"{source}: {_unknown_section(section)}")
         elif not isinstance(table, dict):
@@ -86,36 +85,9 @@ def _take_file(draft: Draft, path: Path) -> None:
             _take_table(draft, section, table, Given(None, source, base))
 
 
-def _parse(draft: Draft, path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-        return tomllib.loads(text)
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}; expected a readable file"
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        column = error.start - error.object.rfind(b"\n", 0, error.start)
-        problem = f"line {line}, column {column}: byte 0x{error.object[error.start]:02x}; expected UTF-8"
-    except tomllib.TOMLDecodeError as error:
-        problem = _syntax(str(error), text)
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
-        problem = f"not readable as TOML ({shown(str(error))}); expected smaller values"
-    draft.problems.append(f"{path}: {problem}")
-    return {}
-
-
-def _syntax(message: str, text: str) -> str:
-    what, _, where = message.rpartition(" (at ")
-    found = re.match(r"line (\d+), column (\d+)", where)
-    lines = text.split("\n")
-    line, column = (found[1], found[2]) if found else (len(lines), len(lines[-1]) + 1)
-    what = what if what.isprintable() else ascii(what)
-    return f"line {line}, column {column}: {what or 'not TOML'}; expected TOML, as in key = value"
-
-
 def _take_types(draft: Draft, tables: dict[str, Any], source: str, base: Path) -> None:
     for name, table in tables.items():
-        where = f"{_TYPES}.{_bare(name)}"
+        where = f"{_TYPES}.{bare(name)}"
         if not isinstance(table, dict):
             draft.problems.append(
                 f"{source}: {where} is {shown(table)}; expected a section, as in [{_TYPES}.desktop]"
@@ -184,16 +156,18 @@ def _take_variable(draft: Draft, path: str, kind: Kind, given: Given) -> None:
 
 def _unknown_section(section: str) -> str:
     elsewhere = [f"{owner}.{section}" for owner, shape in SECTIONS.items() if section in keys(shape)]
-    near = [f"{elsewhere[0].replace(_TYPES, f'{_TYPES}.default')}"] if elsewhere else _near(section, SECTIONS)
-    return f"{_bare(section)} is not a section; expected one of {', '.join(sorted(SECTIONS))}{_meant(near)}"
+    near = nearest(section, SECTIONS)
+    if elsewhere:
+        near = [elsewhere[0].replace(_TYPES, f"{_TYPES}.default")]
+    return f"{bare(section)} is not a section; expected one of {', '.join(sorted(SECTIONS))}{meant(near)}"
 
 
 def _unknown_key(prefix: str, name: str, known: Iterable[str]) -> str:
-    near = [f"{prefix}.{found}" for found in _near(name, known)]
+    near = [f"{prefix}.{found}" for found in nearest(name, known)]
     if not near:
         near = [f"{owner}.{name}" for owner, shape in SECTIONS.items() if name in keys(shape)][:1]
-    path = f"{prefix}.{_bare(name)}"
-    return f"{path} is not a setting; expected one of {', '.join(sorted(known))}{_meant(near)}"
+    path = f"{prefix}.{bare(name)}"
+    return f"{path} is not a setting; expected one of {', '.join(sorted(known))}{meant(near)}"
 
 
 def _unknown_variable(draft: Draft, variable: str) -> str:
@@ -202,21 +176,8 @@ def _unknown_variable(draft: Draft, variable: str) -> str:
     for section, shape in SECTIONS.items():
         owners = [f"{section}__{name}" for name in types] if section == _TYPES else [section]
         known += [f"{owner}__{name}".upper() for owner in owners for name in keys(shape)]
-    near = [PREFIX + found for found in _near(variable.upper().removeprefix(PREFIX), known)]
-    return f"{_bare(variable)}: there is no such setting; expected {PREFIX}SECTION__KEY{_meant(near)}"
-
-
-def _near(name: str, known: Iterable[str]) -> list[str]:
-    return get_close_matches(name[:100], list(known), 1, 0.6)
-
-
-def _meant(near: list[str]) -> str:
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _bare(name: str) -> str:
-    """A name as it stands in TOML: quoted only where it has to be."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name) else shown(name)
+    near = [PREFIX + found for found in nearest(variable.upper().removeprefix(PREFIX), known)]
+    return f"{bare(variable)}: there is no such setting; expected {PREFIX}SECTION__KEY{meant(near)}"
 
 
 # --- all together ----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from whosin.settings.kinds import (
     Names,
     NotYet,
     Number,
+    OrOff,
     StoreUrl,
     Text,
     choice,
@@ -263,9 +264,15 @@ class Alerts:
 
 @dataclass(frozen=True)
 class Guidance:
-    """What to do before and after a removal. Not available in this version."""
+    """What to do before and after a login is removed, by what it holds."""
 
-    file: Path | None = key(None, NotYet(Location("a path"), None), "Only unset in this version.")
+    file: Path | str | None = key(
+        None,
+        OrOff(Location("a readable file", exists=True)),
+        "The rules, as in config/guidance.toml. whosin guidance test shows which one a lock gets.",
+        "live",
+        derived="the set that ships",
+    )
 
 
 @dataclass(frozen=True)

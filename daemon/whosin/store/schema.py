@@ -21,6 +21,7 @@ APPLICATION_ID: Final = int.from_bytes(b"WHOS", "big")
 
 _LOADED_TABLES: Final = (
     "meta", "sessions", "beats", "companies", "locks", "wants", "holds", "accounts", "tokens", "observers",
+    "followups",
 )  # fmt: skip
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from whosin.store.statements import EVENT_COLUMNS, SESSION_COLUMNS
+from whosin.store.statements import EVENT_COLUMNS, FOLLOWUP_COLUMNS, SESSION_COLUMNS
 from whosin.store.transactions import fetch
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from whosin.ports import EndedQuery, HistoryQuery
+    from whosin.ports import EndedQuery, FollowupQuery, HistoryQuery
 
 R = TypeVar("R", bound=NamedTuple)
 
@@ -41,6 +41,7 @@ _OF_SESSION: Final = """
 """
 _EVENT_TEXTS: Final = ("user", "session", "reason", _RESOURCE)
 _SESSION_TEXTS: Final = ("id", "user", "machine", "company")
+_FOLLOWUP_TEXTS: Final = ("user", "session", "machine", "resource", "rule", "text", "note")
 
 
 @dataclass(slots=True)
@@ -130,6 +131,16 @@ def ended(query: EndedQuery) -> Search:
     search.add_equal(site=query.site, company=query.company, user=query.user, client=query.client)
     if query.text:
         search.add_text(query.text, _SESSION_TEXTS)
+    return search
+
+
+def followups(query: FollowupQuery) -> Search:
+    search = Search("followups", FOLLOWUP_COLUMNS, "id", query.limit, query.before_id)
+    search.add_equal(site=query.site, company=query.company, session=query.session)
+    if query.open is not None:
+        search.add("done = 0" if query.open else "done > 0")
+    if query.text:
+        search.add_text(query.text, _FOLLOWUP_TEXTS)
     return search
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from whosin.errors import StoreError, StoreRefused
-from whosin.ports import EventRow, Loaded, PassRow, SessionRow
+from whosin.ports import EventRow, FollowupRow, Loaded, PassRow, SessionRow
 from whosin.store import backup, schema, search, transactions
 from whosin.store import statements as sql
 from whosin.store.connection import Channel, connect
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
-    from whosin.ports import Changes, EndedQuery, HistoryQuery
+    from whosin.ports import Changes, EndedQuery, FollowupQuery, HistoryQuery
     from whosin.store.search import Search
 
 P = ParamSpec("P")
@@ -208,7 +208,9 @@ class SqliteStore:
 
     async def count_ended(self, query: EndedQuery) -> int:
         """How many there are in all pages; `before_key` and `limit` do not matter."""
-        wanted = search.ended(query)
+        return await self._count(search.ended(query))
+
+    async def _count(self, wanted: Search) -> int:
         wanted.before = None
         low, high = await self._read(search.bounds, wanted)
         found = 0
@@ -218,6 +220,18 @@ class SqliteStore:
 
     async def history(self, query: HistoryQuery) -> list[EventRow]:
         return await self._walk(search.events(query), EventRow)
+
+    async def followups(self, query: FollowupQuery) -> list[FollowupRow]:
+        """Newest first."""
+        return await self._walk(search.followups(query), FollowupRow)
+
+    async def count_followups(self, query: FollowupQuery) -> int:
+        """In all pages."""
+        return await self._count(search.followups(query))
+
+    async def followup(self, ident: int) -> FollowupRow | None:
+        rows = await self._read(transactions.fetch, FollowupRow, sql.FOLLOWUP, (ident,))
+        return rows[0] if rows else None
 
     async def _walk(self, wanted: Search, row: type[R]) -> list[R]:
         found: list[R] = []

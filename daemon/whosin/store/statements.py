@@ -14,6 +14,7 @@ from whosin.ports import (
     AccountRow,
     BeatRow,
     EventRow,
+    FollowupRow,
     HoldRow,
     LockRow,
     ObserverRow,
@@ -90,6 +91,7 @@ def _drop_among(table: str) -> str:
 SESSION_COLUMNS: Final = _names(SessionRow._fields)
 EVENT_COLUMNS: Final = _names(EventRow._fields)
 PASS_COLUMNS: Final = _names(PassRow._fields)
+FOLLOWUP_COLUMNS: Final = _names(FollowupRow._fields)
 
 # --- writing ---------------------------------------------------------------------------------------
 
@@ -108,6 +110,7 @@ PUT_EVENT: Final = _put_many("events", EventRow._fields, ("seq",))
 PUT_PASS: Final = _put("passes", PassRow._fields, ("id",))
 PUT_HOLD: Final = _put("holds", HoldRow._fields, ("site", "company", "client"))
 DROP_HOLD: Final = _drop("holds", ("site", "company", "client"))
+PUT_FOLLOWUP: Final = _put_many("followups", FollowupRow._fields, ("id",))
 PUT_META: Final = _put("meta", ("key", "value"), ("key",))
 PUT_ACCOUNT: Final = _put("accounts", AccountRow._fields, ("name",))
 DROP_ACCOUNT: Final = _drop("accounts", ("name",))
@@ -160,12 +163,17 @@ LAST_NUMBERS: Final = """
     SELECT
       coalesce((SELECT max(seq) FROM events), 0),
       max(coalesce((SELECT max(key) FROM sessions), 0), coalesce((SELECT max(key) FROM ended_sessions), 0)),
-      coalesce((SELECT max(id) FROM passes), 0)
+      coalesce((SELECT max(id) FROM passes), 0),
+      coalesce((SELECT max(id) FROM followups), 0)
 """
+OPEN_FOLLOWUPS: Final = (
+    "SELECT site, severity, count(*) FROM followups WHERE done = 0 GROUP BY site, severity"
+)
 
 # --- reading ---------------------------------------------------------------------------------------
 
 EVENTS_AFTER: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+FOLLOWUP: Final = f"SELECT {FOLLOWUP_COLUMNS} FROM followups WHERE id = ?"
 PASSES: Final = f"SELECT {PASS_COLUMNS} FROM passes ORDER BY id DESC LIMIT ?"
 
 # --- pruning ---------------------------------------------------------------------------------------
@@ -193,4 +201,10 @@ PRUNE_PASSES: Final = """
       SELECT id FROM passes
       WHERE started < :before AND finished > 0 AND id < (SELECT max(id) FROM passes)
       ORDER BY id LIMIT :limit)
+"""
+PRUNE_FOLLOWUPS: Final = """
+    DELETE FROM followups WHERE id IN (
+      SELECT id FROM followups
+      WHERE done > 0 AND done < :before AND id < (SELECT max(id) FROM followups)
+      ORDER BY done LIMIT :limit)
 """

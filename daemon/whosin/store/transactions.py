@@ -69,6 +69,8 @@ def apply(db: sqlite3.Connection, changes: Changes) -> None:
             db.executemany(sql.PUT_PASS, map(tuple, changes.passes.values()))
         if changes.meta:
             db.executemany(sql.PUT_META, changes.meta.items())
+        if changes.followups:
+            _put_many(db, sql.PUT_FOLLOWUP, list(changes.followups.values()))
         _put(db, changes.locks, sql.PUT_LOCK, sql.DROP_LOCK)
         _put(db, changes.wants, sql.PUT_WANT, sql.DROP_WANT)
         _put(db, changes.holds, sql.PUT_HOLD, sql.DROP_HOLD)
@@ -137,7 +139,7 @@ def load(db: sqlite3.Connection) -> Loaded:
     """All that the engine goes on with, as of one moment."""
     with _transaction(db, "BEGIN"), _no_collecting():
         meta = dict(db.execute(sql.META).fetchall())
-        last_seq, last_key, last_pass = db.execute(sql.LAST_NUMBERS).fetchone()
+        last_seq, last_key, last_pass, last_followup = db.execute(sql.LAST_NUMBERS).fetchone()
         passes = fetch(db, PassRow, sql.UNFINISHED_PASS)
         return Loaded(
             store_id=meta.pop("store_id"),
@@ -154,6 +156,10 @@ def load(db: sqlite3.Connection) -> Loaded:
             last_seq=last_seq,
             last_key=last_key,
             last_pass=last_pass,
+            last_followup=last_followup,
+            open_followups={
+                (site, severity): count for site, severity, count in db.execute(sql.OPEN_FOLLOWUPS)
+            },
         )
 
 
@@ -184,7 +190,7 @@ def prune(db: sqlite3.Connection, before: int, limit: int) -> int:
     """Delete at most `limit` rows of history; how many went."""
     gone = 0
     with _transaction(db, "BEGIN IMMEDIATE"):
-        for statement in (sql.PRUNE_EVENTS, sql.PRUNE_SESSIONS, sql.PRUNE_PASSES):
+        for statement in (sql.PRUNE_EVENTS, sql.PRUNE_SESSIONS, sql.PRUNE_PASSES, sql.PRUNE_FOLLOWUPS):
             if gone < limit:
                 gone += db.execute(statement, {"before": before, "limit": limit - gone}).rowcount
     return gone

@@ -22,12 +22,15 @@ def page(found: Page) -> Response:
     return answer({"items": found.items, "next": found.next, "total": found.total})
 
 
-def listing(items: Sequence[Any], limit: int | None = None, cursor: str | None = None) -> Response:
-    """A page cut from a whole list. The cursor is a place in it: one that changes may shift."""
+def listing(
+    items: Sequence[Any], limit: int | None = None, cursor: str | None = None, **more: Any
+) -> Response:
+    """A page cut from a whole list, and what else there is to say. The cursor is a place in the list: one
+    that changes may shift."""
     start = place(cursor)
     end = len(items) if limit is None else start + limit
-    more = str(end) if end < len(items) else None
-    return answer({"items": items[start:end], "next": more, "total": len(items)})
+    following = str(end) if end < len(items) else None
+    return answer({"items": items[start:end], "next": following, "total": len(items), **more})
 
 
 def place(cursor: str | None) -> int:

@@ -13,7 +13,7 @@ from whosin.web import health, openapi, page, problems
 from whosin.web.auth import Gatekeeper
 from whosin.web.backoff import Backoff
 from whosin.web.early import MetricsRender
-from whosin.web.routes import administration, cleanup, events, locks, overview, sessions
+from whosin.web.routes import administration, cleanup, events, followups, locks, overview, sessions
 from whosin.web.stream import Streams
 
 _ROUTERS: tuple[APIRouter, ...] = (
@@ -23,6 +23,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     locks.administer,
     cleanup.view,
     cleanup.operate,
+    followups.view,
+    followups.operate,
     overview.view,
     events.view,
     administration.administer,

@@ -28,6 +28,7 @@ _TAGS = [
     {"name": "sessions", "description": "Logins: find, show, log off."},
     {"name": "locks", "description": "What sessions hold, and whom it blocks."},
     {"name": "cleanup", "description": "The periodic removal of disconnected logins."},
+    {"name": "guidance", "description": "What to do before and after a removal, and what is left to do."},
     {"name": "overview", "description": "Companies, numbers, history."},
     {"name": "events", "description": "What happens, as it happens."},
     {"name": "administration", "description": "Tokens, accounts, backup, reload."},

@@ -56,7 +56,12 @@ class SessionFilter(Filter):
         Asked | None, Field(description="Text found in id, user, machine, company, or a locked resource.")
     ] = None
     sort: Annotated[
-        Asked | None, Field(description='A field; "-" before it for descending.', examples=["-last_seen"])
+        Asked | None,
+        Field(
+            description='A field; "-" before it for descending. "hurt": first who keeps most people waiting, '
+            "then who has critical guidance, then who fell first.",
+            examples=["-last_seen", "hurt"],
+        ),
     ] = None
     limit: Limit = 100
     cursor: Cursor = None
@@ -100,6 +105,19 @@ class HistoryFilter(Filter):
     cursor: Place = None
 
 
+class FollowupFilter(Filter):
+    status: Annotated[Literal["open", "done"] | None, Field(description="Default: both.")] = None
+    site: Asked | None = None
+    company: Asked | None = None
+    session: Asked | None = None
+    q: Annotated[
+        Asked | None,
+        Field(description="Text found in user, session, machine, resource, rule, text, or note."),
+    ] = None
+    limit: Limit = 100
+    cursor: Place = None
+
+
 class PassFilter(Paged):
     limit: Limit = 100
 
@@ -116,6 +134,10 @@ class LogOff(Command):
     force: Annotated[bool, Field(description="Force out active ones too.")] = False
     reason: Text | None = None
     dry_run: Annotated[bool, Field(description="Only tell what would happen.")] = False
+
+
+class FollowupDone(Command):
+    note: Annotated[Text | None, Field(description="What was found, or done.")] = None
 
 
 class FreeLock(Command):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from whosin.web.examples.guidance import AFTER, BEFORE
+
 Json = dict[str, Any]
 
 _BEGUN = "2026-11-02T07:58:12.345Z"
@@ -27,7 +29,8 @@ _HELD: Json = {
     "since": _BEGUN,
     "sticky": False,
     "activity": "amend sales order",
-    "guidance": "check-order-lines",
+    "guidance": None,
+    "rule": "sales-order",
     "release_at": None,
 }
 _SESSION: Json = {
@@ -56,7 +59,7 @@ _SESSION: Json = {
     "activity": "amend sales order",
     "held_back": False,
     "source": "door",
-    "guidance": ["check-order-lines"],
+    "guidance": ["sales-order"],
     "locks": [_HELD],
     "blocks": [_BLOCKED],
 }
@@ -161,6 +164,7 @@ _STATS: Json = {
     "ready": True,
     "problems": [],
     "cleanup": {"enabled": True, "next_at": _NEXT, "running": False},
+    "followups": {"open": 3, "critical": 1},
     "sign_in": {"mqtt": True},
 }
 _TOKEN: Json = {"name": "till-screen", "role": "viewer", "site": "north"}
@@ -174,7 +178,24 @@ _RESULT: Json = {
     "freed": [
         {"session": "c41b77e0", "user": "grace", "machine": "PC-22", "resource": "sales-order/SO-1001"}
     ],
-    "followups": [],
+    "guidance": [
+        {
+            "id": "sales-order",
+            "severity": "normal",
+            "before": BEFORE,
+            "after": AFTER,
+            "resource": "sales-order/SO-1001",
+        }
+    ],
+    "followups": [
+        {
+            "id": None,
+            "rule": "sales-order",
+            "severity": "normal",
+            "resource": "sales-order/SO-1001",
+            "text": AFTER,
+        }
+    ],
 }
 _REFUSAL: Json = {
     "type": "urn:whosin:problem:role",

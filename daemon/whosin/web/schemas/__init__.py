@@ -16,6 +16,16 @@ from whosin.web.schemas.administration import (
 )
 from whosin.web.schemas.base import Answer, Moment
 from whosin.web.schemas.cleanup import Cleanup, Confirmed, Hold, Pass, PassCompany, Passes
+from whosin.web.schemas.guidance import (
+    Advised,
+    Followup,
+    FollowupCounts,
+    Followups,
+    Guidance,
+    LeftToDo,
+    Match,
+    Rule,
+)
 from whosin.web.schemas.overview import (
     CleanupShort,
     Companies,
@@ -45,6 +55,7 @@ from whosin.web.schemas.sessions import (
 __all__ = [
     "Account",
     "Accounts",
+    "Advised",
     "Alive",
     "Answer",
     "BackedUp",
@@ -57,16 +68,22 @@ __all__ = [
     "CreatedAccount",
     "CreatedToken",
     "Event",
+    "Followup",
+    "FollowupCounts",
+    "Followups",
     "Freed",
     "FreedLock",
+    "Guidance",
     "HeldLock",
     "HeldResource",
     "History",
     "Hold",
+    "LeftToDo",
     "Lock",
     "Locks",
     "LogOffResult",
     "LogOffResults",
+    "Match",
     "Moment",
     "Pass",
     "PassCompany",
@@ -74,6 +91,7 @@ __all__ = [
     "ProblemDetails",
     "Ready",
     "Reloaded",
+    "Rule",
     "Session",
     "Sessions",
     "SignIn",

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from whosin.web.schemas.base import Answer, Moment
+from whosin.web.schemas.guidance import FollowupCounts
 
 
 class Company(Answer):
@@ -84,4 +85,5 @@ class Stats(Answer):
     ready: bool
     problems: list[str]
     cleanup: CleanupShort
+    followups: FollowupCounts
     sign_in: SignIn

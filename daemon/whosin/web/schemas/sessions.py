@@ -1,10 +1,11 @@
 """Sessions and locks: items of lists, and what commands to them answer."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from whosin.web.schemas.base import Answer, Moment
+from whosin.web.schemas.guidance import Advised, LeftToDo
 
 
 class Blocked(Answer):
@@ -27,7 +28,8 @@ class HeldLock(Answer):
     since: Moment
     sticky: bool
     activity: str | None
-    guidance: str | None
+    guidance: Annotated[str | None, Field(description="The rule that the client named.")]
+    rule: Annotated[str | None, Field(description="The rule that applies.")]
     release_at: Moment | None
 
 
@@ -61,7 +63,7 @@ class Session(Answer):
     activity: str | None
     held_back: Annotated[bool, Field(description="Part of a mass silence; not removed until confirmed.")]
     source: str
-    guidance: Annotated[list[Any], Field(description="Ids of what to follow before and after removal.")]
+    guidance: Annotated[list[str], Field(description="Ids of the rules that apply now.")]
     locks: list[HeldLock]
     blocks: list[Blocked]
 
@@ -91,7 +93,8 @@ class LogOffResult(Answer):
     held: Annotated[list[HeldResource], Field(description="Held on for the lock delay.")]
     sticky: Annotated[list[str], Field(description="Left behind.")]
     freed: Annotated[list[Freed], Field(description="Who was waiting or refused.")]
-    followups: list[Any]
+    guidance: Annotated[list[Advised], Field(description="What to do before and after, by lock.")]
+    followups: Annotated[list[LeftToDo], Field(description="Opened by the removal, or those it would open.")]
 
 
 class LogOffResults(Answer):
