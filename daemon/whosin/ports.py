@@ -287,6 +287,32 @@ class TokenRow(NamedTuple):
     created: int
 
 
+class OperatorRow(NamedTuple):
+    """A person who may sign in to the page and the API."""
+
+    name: str
+    role: str
+    site: str | None
+    password_hash: str | None  # in argon2's own notation; None: none was chosen yet
+    disabled: int
+    created: int
+    password_set: int
+    signed_in: int  # the last time
+    link_hash: bytes | None  # of a one-time link that was made and not used
+    link_until: int
+
+
+class WebSessionRow(NamedTuple):
+    """Somebody who is signed in with a browser. `kind` is `operator` or `token`, `name` is whose."""
+
+    id_hash: bytes
+    kind: str
+    name: str
+    created: int
+    seen: int
+    address: str | None
+
+
 class ObserverRow(NamedTuple):
     """A durable subscriber at the door: which events it still has to get after a restart."""
 
@@ -319,12 +345,15 @@ class Changes:
     accounts: dict[str, AccountRow | None] = field(default_factory=dict)
     tokens: dict[str, TokenRow | None] = field(default_factory=dict)
     observers: dict[str, ObserverRow | None] = field(default_factory=dict)
+    operators: dict[str, OperatorRow | None] = field(default_factory=dict)
+    web_sessions: dict[bytes, WebSessionRow | None] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any((
             self.sessions, self.events, self.beats, self.turns, self.locks, self.wants, self.companies,
             self.passes, self.holds, self.meta, self.accounts, self.tokens, self.observers,
             self.followups,
+            self.operators, self.web_sessions,
         ))  # fmt: skip
 
 
@@ -343,6 +372,8 @@ class Loaded:
     accounts: list[AccountRow]
     tokens: list[TokenRow]
     observers: list[ObserverRow]
+    operators: list[OperatorRow]
+    web_sessions: list[WebSessionRow]
     last_seq: int
     last_key: int
     last_pass: int

@@ -10,11 +10,13 @@ from whosin.ports import (
     HoldRow,
     LockRow,
     ObserverRow,
+    OperatorRow,
     PassRow,
     SessionRow,
     TokenRow,
     TurnRow,
     WantRow,
+    WebSessionRow,
 )
 
 NOON = 1_700_000_000_000
@@ -112,4 +114,19 @@ def token(name: str, **fields) -> TokenRow:
 
 def observer(client_id: str, **fields) -> ObserverRow:
     row = ObserverRow(client_id=client_id, account=None, filters='{"#": 1}', acked=0, expires=NOON)
+    return row._replace(**fields)
+
+
+def operator(name: str, **fields) -> OperatorRow:
+    row = OperatorRow(
+        name=name, role="operator", site=None, password_hash="$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA",
+        disabled=0, created=NOON, password_set=NOON, signed_in=0, link_hash=None, link_until=0,
+    )  # fmt: skip
+    return row._replace(**fields)
+
+
+def web_session(id_hash: bytes, **fields) -> WebSessionRow:
+    row = WebSessionRow(
+        id_hash=id_hash, kind="operator", name="ann", created=NOON, seen=NOON, address="192.0.2.7"
+    )
     return row._replace(**fields)

@@ -50,6 +50,8 @@ async def test_everything_committed_is_loaded_again(adapter):
         accounts={"till": rows.account("till")},
         tokens={"page": rows.token("page", secret_hash=bytes(range(256)))},
         observers={"erp": rows.observer("erp")},
+        operators={"ann": rows.operator("ann", link_hash=bytes(range(32)), link_until=9)},
+        web_sessions={b"\0\xff": rows.web_session(b"\0\xff")},
     )
     async with adapter.opened() as (store, _):
         await store.commit(changes)
@@ -66,6 +68,8 @@ async def test_everything_committed_is_loaded_again(adapter):
     assert loaded.tokens == list(changes.tokens.values())
     assert loaded.observers == list(changes.observers.values())
     assert (loaded.last_seq, loaded.last_key, loaded.last_pass, loaded.last_followup) == (41, 7, 2, 5)
+    assert loaded.operators == list(changes.operators.values())
+    assert loaded.web_sessions == list(changes.web_sessions.values())
 
 
 async def test_loaded_rows_are_of_their_row_types(adapter):

@@ -83,6 +83,10 @@ CHANGES = st.builds(
     accounts=keyed(NAMES, lambda name, text: rows.account(name, user=str(text))),
     tokens=keyed(NAMES, lambda name, text: rows.token(name, site=str(text))),
     observers=keyed(NAMES, lambda name, text: rows.observer(name, account=str(text))),
+    operators=keyed(NAMES, lambda name, text: rows.operator(name, site=str(text))),
+    web_sessions=keyed(
+        st.binary(max_size=2), lambda id_hash, text: rows.web_session(id_hash, name=str(text))
+    ),
 )
 
 
@@ -92,7 +96,8 @@ class Model:
     def __init__(self):
         self.live, self.ended, self.events, self.companies, self.meta = {}, {}, {}, {}, {}
         self.passes, self.followups = {}, {}
-        self.rest = {name: {} for name in ("locks", "wants", "holds", "accounts", "tokens", "observers")}
+        named = ("accounts", "tokens", "observers", "operators", "web_sessions")
+        self.rest = {name: {} for name in ("locks", "wants", "holds", *named)}
 
     def without_the_impossible(self, changes):
         """A session that is over stays over, and a beat is of a living one."""

@@ -33,6 +33,8 @@ ROWS = (
     "accounts",
     "tokens",
     "observers",
+    "operators",
+    "web_sessions",
 )
 
 log = structlog.get_logger("whosin.store")

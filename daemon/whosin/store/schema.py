@@ -22,6 +22,7 @@ APPLICATION_ID: Final = int.from_bytes(b"WHOS", "big")
 _LOADED_TABLES: Final = (
     "meta", "sessions", "beats", "companies", "locks", "wants", "holds", "accounts", "tokens", "observers",
     "followups",
+    "operators", "web_sessions",
 )  # fmt: skip
 
 

@@ -18,11 +18,13 @@ from whosin.ports import (
     HoldRow,
     LockRow,
     ObserverRow,
+    OperatorRow,
     PassRow,
     SessionRow,
     TokenRow,
     TurnRow,
     WantRow,
+    WebSessionRow,
 )
 
 if TYPE_CHECKING:
@@ -118,6 +120,10 @@ PUT_TOKEN: Final = _put("tokens", TokenRow._fields, ("name",))
 DROP_TOKEN: Final = _drop("tokens", ("name",))
 PUT_OBSERVER: Final = _put("observers", ObserverRow._fields, ("client_id",))
 DROP_OBSERVER: Final = _drop("observers", ("client_id",))
+PUT_OPERATOR: Final = _put("operators", OperatorRow._fields, ("name",))
+DROP_OPERATOR: Final = _drop("operators", ("name",))
+PUT_WEB_SESSION: Final = _put("web_sessions", WebSessionRow._fields, ("id_hash",))
+DROP_WEB_SESSION: Final = _drop("web_sessions", ("id_hash",))
 
 # --- loading ---------------------------------------------------------------------------------------
 
@@ -158,6 +164,8 @@ META: Final = "SELECT key, value FROM meta"
 ACCOUNTS: Final = f"SELECT {_names(AccountRow._fields)} FROM accounts"
 TOKENS: Final = f"SELECT {_names(TokenRow._fields)} FROM tokens"
 OBSERVERS: Final = f"SELECT {_names(ObserverRow._fields)} FROM observers"
+OPERATORS: Final = f"SELECT {_names(OperatorRow._fields)} FROM operators"
+WEB_SESSIONS: Final = f"SELECT {_names(WebSessionRow._fields)} FROM web_sessions"
 UNFINISHED_PASS: Final = f"SELECT {PASS_COLUMNS} FROM passes WHERE finished = 0 ORDER BY id DESC LIMIT 1"
 LAST_NUMBERS: Final = """
     SELECT

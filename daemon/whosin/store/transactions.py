@@ -22,11 +22,13 @@ from whosin.ports import (
     Loaded,
     LockRow,
     ObserverRow,
+    OperatorRow,
     PassRow,
     SessionRow,
     TokenRow,
     TurnRow,
     WantRow,
+    WebSessionRow,
 )
 from whosin.store import statements as sql
 
@@ -77,6 +79,8 @@ def apply(db: sqlite3.Connection, changes: Changes) -> None:
         _put_named(db, changes.accounts, sql.PUT_ACCOUNT, sql.DROP_ACCOUNT)
         _put_named(db, changes.tokens, sql.PUT_TOKEN, sql.DROP_TOKEN)
         _put_named(db, changes.observers, sql.PUT_OBSERVER, sql.DROP_OBSERVER)
+        _put_named(db, changes.operators, sql.PUT_OPERATOR, sql.DROP_OPERATOR)
+        _put_named(db, changes.web_sessions, sql.PUT_WEB_SESSION, sql.DROP_WEB_SESSION)
 
 
 def _put_sessions(db: sqlite3.Connection, sessions: Mapping[int, SessionRow]) -> None:
@@ -126,7 +130,7 @@ def _put(db: sqlite3.Connection, rows: Mapping[Any, tuple[Any, ...] | None], put
 
 
 def _put_named(
-    db: sqlite3.Connection, rows: Mapping[str, tuple[Any, ...] | None], put: str, drop: str
+    db: sqlite3.Connection, rows: Mapping[Any, tuple[Any, ...] | None], put: str, drop: str
 ) -> None:
     if rows:
         _put(db, {(name,): row for name, row in rows.items()}, put, drop)
@@ -153,6 +157,8 @@ def load(db: sqlite3.Connection) -> Loaded:
             accounts=fetch(db, AccountRow, sql.ACCOUNTS),
             tokens=fetch(db, TokenRow, sql.TOKENS),
             observers=fetch(db, ObserverRow, sql.OBSERVERS),
+            operators=fetch(db, OperatorRow, sql.OPERATORS),
+            web_sessions=fetch(db, WebSessionRow, sql.WEB_SESSIONS),
             last_seq=last_seq,
             last_key=last_key,
             last_pass=last_pass,
