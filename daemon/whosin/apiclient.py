@@ -87,6 +87,9 @@ class ApiClient:
     def put(self, path: str, body: Json) -> Any:
         return self._ask("PUT", path, body=body)
 
+    def patch(self, path: str, body: Json) -> Any:
+        return self._ask("PATCH", path, body=body)
+
     def delete(self, path: str) -> None:
         self._ask("DELETE", path)
 

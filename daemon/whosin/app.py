@@ -148,7 +148,8 @@ class App:
         self._http = HttpServer(
             self.desk, self._render_metrics, http.listen.host, http.listen.port,
             loopback=http.listen.loopback and not http.behind_proxy,
-            allowed_hosts=http.allowed_hosts, tls_cert=_text(http.tls_cert), tls_key=_text(http.tls_key),
+            behind_proxy=http.behind_proxy, allowed_hosts=http.allowed_hosts,
+            tls_cert=_text(http.tls_cert), tls_key=_text(http.tls_key),
         )  # fmt: skip
         try:
             await self._http.start()
@@ -163,6 +164,14 @@ class App:
         heard += [f"broker {self.settings.mqtt.url}"] if self.daemon.link is not None else []
         data = self.settings.daemon.data_dir
         print(f"Whosin {__version__} is at {page}  ({', '.join(heard)}; data in {data})", flush=True)  # noqa: T201
+        terminal = next((one for one in (sys.stdout, sys.stderr) if one is not None and one.isatty()), None)
+        if self._http is None or terminal is None:
+            return
+        code = self.desk.operators.first_link()  # whoever has it rules: for eyes only, never in a log or pipe
+        if code is not None:
+            minutes = round(self.settings.operators.link_s / 60)
+            words = f"Nobody can sign in yet. This link makes the administrator (once, in {minutes} min):"
+            print(f"{words}\n  {page}/sign-in/link?code={code}", file=terminal, flush=True)
 
     async def _close(self) -> None:
         """Streams and the page, then the daemon."""

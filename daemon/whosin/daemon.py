@@ -80,6 +80,7 @@ class Daemon:
             sign_in=settings.sign_in, reload=reload,
         )  # fmt: skip
         self.desk.followups.put_in_force(Guidance(guidance.rules), guidance.source, None)
+        self._limit_operators()
         self.door: Door | None = None
         self.link: Link | None = None
         self._random = random
@@ -98,6 +99,7 @@ class Daemon:
         self.desk.restore(loaded)
         self.engine.begin(loaded, self._transports())
         self.cleanup.begin(loaded)
+        self.desk.operators.restore(loaded)
         await self._restore_observers(loaded)
 
     async def begin(self) -> None:
@@ -229,6 +231,10 @@ class Daemon:
 
     # --- settings -------------------------------------------------------------------------------------
 
+    def _limit_operators(self) -> None:
+        its = self.settings.operators
+        self.desk.operators.limit(idle_ms=_ms(its.idle_s), lasts_ms=_ms(its.lasts_s), link_ms=_ms(its.link_s))
+
     async def adopt(self, new: Settings, actor: str, guidance: RuleSet | None = None) -> dict[str, Any]:
         """Take what can change live of new settings, and new rules if there are any; which keys changed, and
         which need a restart."""
@@ -237,6 +243,7 @@ class Daemon:
         self.settings = new
         self.engine.roll.set_policy(new.policy())
         self.engine.pace = _pace(new)
+        self._limit_operators()
         self.cleanup.account = new.cleanup.account
         if "cleanup.every_s" in live:
             self.cleanup.set_every(_ms(new.cleanup.every_s))

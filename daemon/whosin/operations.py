@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from whosin.ports import FollowupQuery, HistoryQuery
 
 Json = dict[str, Any]
+
+ROLES = ("viewer", "operator", "administrator")
+"""Rising: each may do what those before it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,25 @@ class Caller:
     name: str
     role: str  # viewer, operator, administrator
     site: str | None = None  # None: every site
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A web session. `csrf` comes along with each request of it that changes something."""
+
+    caller: Caller
+    csrf: str
+    kind: str  # operator, token
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A web session that has just begun: `secret` is shown this once. `device` proves later, for the same
+    operator, that somebody signed in from there."""
+
+    secret: str
+    device: str | None
+    signed_in: SignedIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +90,95 @@ class Followups(Protocol):
         ...
 
 
+class Operators(Protocol):
+    """The people who sign in to the page and the API, and their web sessions.
+
+    An item: name, role, site, disabled (bool), has_password (bool), created, signed_in_at, sessions (how
+    many). Passwords are Refused `weak_password`, and `busy` while too many are being looked at.
+    """
+
+    changed: list[Callable[[], object]]
+    """Called when sessions ended, or what somebody may do has changed."""
+
+    def any(self) -> bool:
+        """Whether there is an operator at all."""
+        ...
+
+    def count_sessions(self, signed_in: SignedIn) -> int:
+        """How many sessions the same operator or token has."""
+        ...
+
+    def web_session(self, secret: str) -> SignedIn | None:
+        """Who that is; None when it is over. Counts as a use of the session."""
+        ...
+
+    def device(self, name: str, proof: str) -> str | None:
+        """The device's id, if this operator signed in from there since the last change of password."""
+        ...
+
+    async def sign_in(self, name: str, password: str, address: str | None) -> Fresh:
+        """Refused `wrong_password`, also for an unknown name and a disabled operator, in the same time."""
+        ...
+
+    async def sign_in_with_token(self, token: str, address: str | None) -> Fresh:
+        """A session that may do what the token may, and ends with it. Refused `wrong_token`."""
+        ...
+
+    async def sign_out(self, secret: str, *, everywhere: bool = False) -> int:
+        """How many sessions ended: this one, or all of the same operator or token."""
+        ...
+
+    async def end_sessions(self, name: str, caller: Caller) -> int:
+        """Sign an operator out everywhere."""
+        ...
+
+    async def end_sessions_of(self, caller: Caller) -> int:
+        """End the web sessions that were begun with the token that asks."""
+        ...
+
+    def link(self, code: str) -> Json | None:
+        """{name}: whose one-time link that is, None as name for one that makes the first administrator; None
+        when it cannot be used."""
+        ...
+
+    async def use_link(self, code: str, name: str | None, password: str, address: str | None) -> Fresh:
+        """Choose a password, and be signed in; `name` only for the first administrator. Refused `bad_link`,
+        `exists`, `bad_name`."""
+        ...
+
+    async def change_password(self, secret: str, old: str, new: str, address: str | None) -> Fresh:
+        """Ends all of one's sessions and begins a new one. Refused `wrong_password`, `no_password`."""
+        ...
+
+    async def list(self, caller: Caller) -> list[Json]: ...
+
+    async def add(
+        self, name: str, role: str, site: str | None, caller: Caller, password: str | None = None
+    ) -> Json:
+        """The item, and without a password a one-time link: {link, link_until}. Refused `exists`."""
+        ...
+
+    async def change(self, name: str, changes: Json, caller: Caller) -> Json:
+        """`changes`: some of role, site, disabled. The item. Refused `not_found`, `last_administrator`."""
+        ...
+
+    async def remove(self, name: str, caller: Caller) -> None:
+        """Refused `not_found`, `last_administrator`."""
+        ...
+
+    async def make_link(self, name: str, caller: Caller) -> Json:
+        """{name, link, link_until}; `link` begins with "/". Refused `not_found`, `disabled`."""
+        ...
+
+
 class Operations(Protocol):
     """The engine, as operators see it; departments of their own are reached by name."""
 
     @property
     def followups(self) -> Followups: ...
+
+    @property
+    def operators(self) -> Operators: ...
 
     async def sessions(self, query: SessionQuery, caller: Caller) -> Page:
         """Items: id, site, company, user, client, machine, address, app, os_session, conn, status, reason,

@@ -293,7 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._stream()
         return self._send(self.daemon.answer(self.command, path, query, body))
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that http.server calls
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names that http.server calls
 
     def _send(self, answer):
         if isinstance(answer, tuple):

@@ -30,7 +30,7 @@ def test_the_help_lists_each_command_with_what_it_does_in_80_columns(whosin):
         assert words in text
 
 
-@pytest.mark.parametrize("name", ["locks", "cleanup", "clients", "tokens"])
+@pytest.mark.parametrize("name", ["locks", "cleanup", "operators", "clients", "tokens"])
 def test_a_group_shows_the_options_of_its_listing(whosin, name):
     assert "--json" in whosin(name, "--help").stdout
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from whosin.cleanup import Cleanup
 from whosin.desk import Desk
+from whosin.desk.passwords import Cost, Passwords
 from whosin.engine.engine import Engine, Pace
 from whosin.model import Account, ClientType, Event, MassSilence, Policy
 from whosin.observe.counts import Counts
@@ -19,6 +20,7 @@ from whosin.ports import Intake, Store
 from whosin.rules.guidance import Guidance, Rule
 from whosin.store.sqlite import SqliteStore
 
+IDLE_MS, LASTS_MS, LINK_MS = 43_200_000, 604_800_000, 3_600_000  # of web sessions and one-time links
 T0 = 1_764_000_000_000
 BOSS = Caller("boss", "administrator")
 
@@ -150,6 +152,9 @@ class Bench:
         self.desk.restore(loaded)
         self.engine.begin(loaded, list(self.wires.values()))
         self.cleanup.begin(loaded)
+        self.desk.operators.limit(idle_ms=IDLE_MS, lasts_ms=LASTS_MS, link_ms=LINK_MS)
+        self.desk.operators._passwords = Passwords(Cost(1, 8, 1))
+        self.desk.operators.restore(loaded)
         for wire in self.wires.values():
             await wire.start(self.engine)
             self.engine.sighted(wire.source, self.clock.now)

@@ -81,6 +81,7 @@ EVERYWHERE = {"__future__", "collections", "typing"}
 # A library that has one master: the only rooms that may import it.
 MASTERS = {
     "aiosqlite": {"store"},
+    "argon2": {"desk"},
     "sqlite3": {"store"},
     "fastapi": {"web"},
     "h11": {"web"},

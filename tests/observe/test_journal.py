@@ -18,6 +18,8 @@ KNOWN = [
     "followup.opened", "followup.done", "guidance.changed",
     "cleanup.switched", "cleanup.started", "cleanup.finished", "cleanup.confirmed", "alert.raised",
     "source.blind", "source.regained", "store.degraded", "store.recovered", "token.created", "token.revoked",
+    "operator.added", "operator.changed", "operator.removed", "operator.link_made",
+    "operator.password_changed", "operator.signed_in", "operator.sign_in_failed", "operator.signed_out",
     "account.added", "account.removed", "settings.reloaded", "daemon.started", "daemon.stopped",
 ]  # fmt: skip
 

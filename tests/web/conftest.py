@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.web.fake import FakeOperations
+from tests.web.fake_operators import csrf
 from whosin.web.server import Bounds, HttpServer
 
 if TYPE_CHECKING:
@@ -61,11 +62,18 @@ async def server(serve: Callable[..., Any]) -> HttpServer:
     return started
 
 
+def cookie_name(server: HttpServer) -> str:
+    return f"{'__Host-' if server.url.startswith('https') else ''}whosin-{server.port}"
+
+
 @asynccontextmanager
 async def asking(
-    server: HttpServer, token: str | None = None, **more: Any
+    server: HttpServer, token: str | None = None, cookie: str | None = None, **more: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
+    """With a bearer token, or as a page of a signed-in browser does."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if cookie is not None:
+        headers |= {"Cookie": f"{cookie_name(server)}={cookie}", "X-CSRF-Token": csrf(cookie)}
     async with httpx.AsyncClient(
         base_url=server.url,
         headers=headers | more.pop("headers", {}),

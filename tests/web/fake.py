@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from tests.web.fake_operators import FakeOperators
 from whosin.errors import Refused, StoreError
 from whosin.operations import Caller, Page, SessionQuery
 
@@ -111,6 +112,7 @@ class FakeOperations:
         self.listening = asyncio.Event()
         self.left = asyncio.Event()
         self.authenticated = 0
+        self.operators = FakeOperators(self._note)
 
     @property
     def followups(self) -> FakeFollowups:

@@ -47,7 +47,7 @@ def references(value: Any) -> set[str]:
 
 def test_it_lists_every_route_and_no_other(document: dict[str, Any]) -> None:
     expected = {(method, BASE + path) for method, path in ROUTES}
-    expected |= {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+    expected |= {("POST", f"{BASE}/sign-in"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
     found = {(method, filled(path)) for method, path in operations_in(document)}
     assert found == expected
 
@@ -64,11 +64,14 @@ def test_every_route_tells_its_role_its_refusals_and_the_shape_of_its_answer(
         assert good.get("content") or "204" in responses, path
         for content in good.get("content", {}).values():
             assert content["schema"], path
-        if path.startswith(BASE):
+        if path == f"{BASE}/sign-in":
+            assert "security" not in operation
+        elif path.startswith(BASE):
             role = ROUTES[method, filled(path.removeprefix(BASE))][0]
             assert operation["x-role"] == role
             assert f"Needs the role **{role}**" in operation["description"]
-            assert operation["security"] == [{"bearer": []}]
+            by_cookie = {"cookie": []} if method == "GET" else {"cookie": [], "csrf": []}
+            assert operation["security"] == [{"bearer": []}, by_cookie]
             for status in ("400", "401", "403", "429", "503"):
                 schema = responses[status]["content"]["application/problem+json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/ProblemDetails"}

@@ -48,9 +48,13 @@ async def test_it_tells_what_is_wrong_and_escapes_it(
     assert "the broker &lt;b&gt; is away" in text
 
 
-async def test_strangers_off_loopback_see_no_counts(serve: Any, operations: FakeOperations) -> None:
-    async with asking(await serve(loopback=False)) as client:
-        assert "<dd>" not in (await client.get("/")).text
+async def test_strangers_are_sent_to_the_form_on_loopback_too(serve: Any, operations: FakeOperations) -> None:
+    for loopback in (True, False):
+        async with asking(await serve(loopback=loopback), headers={"Accept": "text/html"}) as client:
+            response = await client.get("/")
+            assert (response.status_code, response.headers["location"]) == (303, "/sign-in")
+        async with asking(await serve(loopback=loopback)) as client:
+            assert (await client.get("/")).status_code == 401
     assert operations.asked == []
 
 

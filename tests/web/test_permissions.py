@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.web.conftest import asking
+from tests.web.conftest import asking, cookie_name
+from tests.web.fake_operators import COOKIES, PASSWORD, csrf
 from whosin.web.app import create_app
 from whosin.web.guard import BASE, GuardedRoute
 from whosin.web.stream import Streams
@@ -43,7 +44,19 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("GET", "/clients"): ("administrator", None),
     ("POST", "/clients"): ("administrator", {"name": "x", "role": "client", "site": "north"}),
     ("DELETE", "/clients/x"): ("administrator", None),
+    ("GET", "/me"): ("viewer", None),
+    ("POST", "/me/password"): ("viewer", {"old": PASSWORD, "new": "staple correct horse"}),
+    ("POST", "/sign-out"): ("viewer", {"everywhere": True}),
+    ("GET", "/operators"): ("administrator", None),
+    ("POST", "/operators"): ("administrator", {"name": "x", "role": "viewer", "site": "north"}),
+    ("PATCH", "/operators/x"): ("administrator", {"disabled": True}),
+    ("DELETE", "/operators/x"): ("administrator", None),
+    ("POST", "/operators/x/link"): ("administrator", None),
+    ("POST", "/operators/x/sign-out"): ("administrator", None),
 }
+FOR_EVERYBODY = {("POST", "/sign-in")}
+ABOUT_ONESELF = {("GET", "/me"), ("POST", "/me/password"), ("POST", "/sign-out")}
+FOR_BROWSERS = {("POST", "/me/password")}
 LEVELS = ["viewer", "operator", "administrator"]
 OVER_ALL_SITES = {("PUT", "/cleanup"), ("POST", "/backup"), ("POST", "/reload")}
 
@@ -53,6 +66,7 @@ def filled(path: str) -> str:
     return path.replace("followups/{ident}", "followups/17").replace("{ident}", "s1").replace("{name}", "x")
 
 
+by_token_or_cookie = pytest.mark.parametrize("by", ["token", "cookie"])
 every_route = pytest.mark.parametrize(("method", "path"), ROUTES, ids=str)
 
 
@@ -82,7 +96,7 @@ def test_the_matrix_names_every_guarded_route_and_its_role(operations: FakeOpera
         if isinstance(route, GuardedRoute)
         for method in route.methods or ()
     }
-    assert found == {key: role for key, (role, _) in ROUTES.items()}
+    assert found == {key: role for key, (role, _) in ROUTES.items()} | dict.fromkeys(FOR_EVERYBODY)
 
 
 @every_route
@@ -104,6 +118,46 @@ async def test_without_a_token_nothing_is_answered_or_asked(
 
 
 @every_route
+async def test_a_session_that_is_over_is_no_session(
+    server: HttpServer, operations: FakeOperations, method: str, path: str
+) -> None:
+    async with asking(server, cookie="c-of-yesterday") as client:
+        response = await status_of(client, method, path, ROUTES[method, path][1])
+    assert (response.status_code, response.json()["code"]) == (401, "signed_out")
+    assert operations.asked == []
+
+
+@pytest.mark.parametrize(("method", "path"), [key for key in ROUTES if key[0] != "GET"], ids=str)
+async def test_a_browser_changes_nothing_without_its_csrf_token_or_from_another_site(
+    server: HttpServer, operations: FakeOperations, method: str, path: str
+) -> None:
+    cookie = {"Cookie": f"{cookie_name(server)}=c-administrator"}
+    right = {"X-CSRF-Token": csrf("c-administrator")}
+    tries: list[tuple[dict[str, str], str]] = [
+        ({}, "csrf_needed"),
+        ({"X-CSRF-Token": csrf("c-operator")}, "csrf"),
+        ({"X-CSRF-Token": ""}, "csrf"),
+        ({**right, "Origin": "http://evil.example"}, "cross_site"),
+        ({**right, "Origin": "null"}, "cross_site"),
+        ({**right, "Origin": server.url.replace("http:", "https:")}, "cross_site"),
+        ({**right, "Origin": server.url + "0"}, "cross_site"),
+        ({**right, "Origin": server.url, "Sec-Fetch-Site": "cross-site"}, "cross_site"),
+        ({**right, "Sec-Fetch-Site": "same-site"}, "cross_site"),
+        ({**right, "Sec-Fetch-Site": "none"}, "cross_site"),
+    ]
+    for headers, code in tries:
+        async with asking(server, headers=cookie | headers) as client:
+            response = await status_of(client, method, path, ROUTES[method, path][1])
+        assert (response.status_code, response.json()["code"]) == (403, code), headers
+    assert operations.asked == []
+    for headers in ({"Origin": server.url}, {"Sec-Fetch-Site": "same-origin", "Origin": "null"}):
+        async with asking(server, headers=cookie | right | headers) as client:
+            response = await status_of(client, method, path, ROUTES[method, path][1])
+        assert response.status_code in {200, 201, 204}, headers
+        operations.operators.known["c-administrator"] = COOKIES["c-administrator"]
+
+
+@every_route
 async def test_a_wrong_token_is_no_token(
     server: HttpServer, operations: FakeOperations, method: str, path: str
 ) -> None:
@@ -114,18 +168,21 @@ async def test_a_wrong_token_is_no_token(
     assert operations.asked == []
 
 
+@by_token_or_cookie
 @every_route
 async def test_a_role_reaches_its_routes_and_no_higher_ones(
-    server: HttpServer, operations: FakeOperations, method: str, path: str
+    server: HttpServer, operations: FakeOperations, method: str, path: str, by: str
 ) -> None:
     needed, body = ROUTES[method, path]
     for role in LEVELS:
         operations.asked.clear()
-        async with asking(server, f"t-{role}") as client:
+        async with asking(server, **{by: f"{by[0]}-{role}"}) as client:
             response = await status_of(client, method, path, body)
-        if LEVELS.index(role) >= LEVELS.index(needed):
+        if (method, path) in FOR_BROWSERS and by == "token":
+            assert response.json()["code"] == "no_password"
+        elif LEVELS.index(role) >= LEVELS.index(needed):
             assert response.status_code in {200, 201, 204}, role
-            assert operations.asked, role
+            assert operations.asked or (method, path) == ("GET", "/me"), role
         else:
             problem = response.json()
             assert (problem["status"], problem["needs"], problem["has"]) == (403, needed, role)
@@ -133,11 +190,12 @@ async def test_a_role_reaches_its_routes_and_no_higher_ones(
             assert operations.asked == []
 
 
-@every_route
-async def test_a_token_of_a_site_hands_its_limit_to_the_engine_or_is_refused(
-    server: HttpServer, operations: FakeOperations, method: str, path: str
+@by_token_or_cookie
+@pytest.mark.parametrize(("method", "path"), [key for key in ROUTES if key not in ABOUT_ONESELF], ids=str)
+async def test_who_is_of_a_site_hands_that_limit_to_the_engine_or_is_refused(
+    server: HttpServer, operations: FakeOperations, method: str, path: str, by: str
 ) -> None:
-    async with asking(server, "t-north-administrator") as client:
+    async with asking(server, **{by: f"{by[0]}-north-administrator"}) as client:
         response = await status_of(client, method, path, ROUTES[method, path][1])
     if (method, path) in OVER_ALL_SITES:
         assert (response.status_code, response.json()["code"]) == (403, "site")
@@ -158,6 +216,8 @@ async def test_a_token_of_a_site_hands_its_limit_to_the_engine_or_is_refused(
         ("/cleanup/confirm", {"site": "south"}),
         ("/tokens", {"name": "x", "role": "viewer", "site": "south"}),
         ("/tokens", {"name": "x", "role": "administrator"}),
+        ("/operators", {"name": "x", "role": "viewer", "site": "south"}),
+        ("/operators", {"name": "x", "role": "administrator"}),
         ("/clients", {"name": "x", "role": "client", "site": "south"}),
     ],
 )

@@ -43,7 +43,7 @@ SECTIONS = {
         "guidance": "guidance",
         "cleanup": "cleanup",
     },
-    "Access": {"clients": "clients", "tokens": "tokens"},
+    "Access": {"operators": "operators", "clients": "clients", "tokens": "tokens"},
     "Trying it out": {"simulate": "simulate"},
 }
 MODULES = {name: module for section in SECTIONS.values() for name, module in section.items()}

@@ -13,13 +13,13 @@ import secrets
 from collections.abc import Callable
 
 from whosin import wire
+from whosin.desk.operators import Operators
 from whosin.engine.engine import Engine
 from whosin.errors import Refused
 from whosin.model import Account, Event, Role
-from whosin.operations import Caller, Json
+from whosin.operations import ROLES, Caller, Json
 from whosin.ports import AccountRow, Loaded, TokenRow
 
-ROLES = ("viewer", "operator", "administrator")
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}\Z")
 _NOBODY = hashlib.sha256(b"nobody").digest()
 
@@ -38,6 +38,7 @@ class Access:
         self._by_hash: dict[bytes, TokenRow] = {}
         self._accounts: dict[str, AccountRow] = {}
         self.on_removed_account: Callable[[str], object] = lambda _name: None
+        self.operators = Operators(engine, self, check_name)
 
     def restore(self, loaded: Loaded) -> None:
         self._tokens = {row.name: row for row in loaded.tokens}
@@ -64,6 +65,11 @@ class Access:
             return None
         return Caller(row.name, row.role, row.site)
 
+    def token(self, name: str) -> Caller | None:
+        """The caller of the token of this name."""
+        row = self._tokens.get(name)
+        return None if row is None else Caller(row.name, row.role, row.site)
+
     async def list_tokens(self, caller: Caller) -> list[Json]:
         return [
             {"name": row.name, "role": row.role, "site": row.site, "created": wire.rfc3339(row.created)}
@@ -73,11 +79,13 @@ class Access:
 
     async def create_token(self, name: str, role: str, site: str | None, caller: Caller) -> Json:
         self._must_store()
-        _check_name(name)
+        check_name(name)
         if role not in ROLES:
             raise Refused("bad_role", f"the role {role!r} does not exist; allowed are {', '.join(ROLES)}")
         if name in self._tokens:
             raise Refused("exists", f"a token named {name} exists already; revoke it first")
+        if self.operators.knows(name):
+            raise Refused("exists", f"{name} is an operator's name; the history must tell them apart")
         if caller.site is not None and site != caller.site:
             raise Refused("forbidden", f"you may make tokens for site {caller.site} only")
         token = self.put_token(name, role, site)
@@ -91,6 +99,7 @@ class Access:
         row = TokenRow(name, role, site, _hash(secret), self._now())
         if old := self._tokens.get(name):
             self._by_hash.pop(old.secret_hash, None)
+            self.operators.token_gone(name)
         self._tokens[name] = self._by_hash[row.secret_hash] = row
         self.engine.committer.open.changes.tokens[name] = row
         return secret
@@ -102,6 +111,7 @@ class Access:
             raise Refused("not_found", f"there is no token named {name}")
         del self._tokens[name], self._by_hash[row.secret_hash]
         self.engine.committer.open.changes.tokens[name] = None
+        self.operators.token_gone(name)
         self._note("token.revoked", caller, {"name": name})
         await self.engine.durable()
 
@@ -133,7 +143,7 @@ class Access:
 
     async def add_account(self, name: str, role: str, site: str, user: str | None, caller: Caller) -> Json:
         self._must_store()
-        _check_name(name)
+        check_name(name)
         if role not in [one.value for one in Role]:
             raise Refused(
                 "bad_role", f"the role {role!r} does not exist; allowed are client, gateway, observer"
@@ -162,6 +172,6 @@ class Access:
         await self.engine.durable()
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
     if not _NAME.match(name):
         raise Refused("bad_name", f"the name {name!r} does not match [A-Za-z0-9._@+-]{{1,64}}")

@@ -24,6 +24,7 @@ from whosin.settings.schema import (
     Log,
     MassSilence,
     Mqtt,
+    Operators,
     Seats,
     SharedAccount,
     Store,
@@ -62,6 +63,7 @@ class Settings:
     limits: Limits
     store: Store
     http: Http
+    operators: Operators
     log: Log
     seats: Seats
     directory: Directory

@@ -313,6 +313,22 @@ class Http:
 
 
 @dataclass(frozen=True)
+class Operators:
+    """People who sign in to the page and the API."""
+
+    idle_s: float = key(
+        43_200, seconds(), "Who has asked for nothing this long, with no page open, is signed out.", "live"
+    )
+    lasts_s: float = key(604_800, seconds(), "This long after signing in one has to sign in again.", "live")
+    link_s: float = key(
+        3_600,
+        seconds_between(60, 604_800),
+        "How long a one-time link is good, with which somebody chooses a password.",
+        "live",
+    )
+
+
+@dataclass(frozen=True)
 class Log:
     """What the daemon writes about itself."""
 
@@ -327,7 +343,8 @@ class Log:
 
 SECTIONS: dict[str, type[Any]] = {
     "daemon": Daemon, "mqtt": Mqtt, "client_types": ClientType, "cleanup": Cleanup, "watch": Watch,
-    "mass_silence": MassSilence, "locks": Locks, "limits": Limits, "store": Store, "http": Http, "log": Log,
+    "mass_silence": MassSilence, "locks": Locks, "limits": Limits, "store": Store, "http": Http,
+    "operators": Operators, "log": Log,
     "seats": Seats, "directory": Directory, "shared_account": SharedAccount, "alerts": Alerts,
     "guidance": Guidance,
 }  # fmt: skip

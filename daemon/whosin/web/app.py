@@ -11,9 +11,20 @@ from whosin import __version__
 from whosin.operations import Operations
 from whosin.web import health, openapi, page, problems
 from whosin.web.auth import Gatekeeper
-from whosin.web.backoff import Backoff
+from whosin.web.backoff import Backoff, GuessBackoff
+from whosin.web.cookies import Front
 from whosin.web.early import MetricsRender
-from whosin.web.routes import administration, cleanup, events, followups, locks, overview, sessions
+from whosin.web.entrance import routes as entrance
+from whosin.web.routes import (
+    administration,
+    cleanup,
+    events,
+    followups,
+    locks,
+    operators,
+    overview,
+    sessions,
+)
 from whosin.web.stream import Streams
 
 _ROUTERS: tuple[APIRouter, ...] = (
@@ -28,8 +39,11 @@ _ROUTERS: tuple[APIRouter, ...] = (
     overview.view,
     events.view,
     administration.administer,
+    operators.everybody,
+    operators.view,
+    operators.administer,
 )
-_OPEN = (openapi.router, health.router, page.router)
+_OPEN = (openapi.router, health.router, entrance.everybody, entrance.people, page.router)
 
 
 def create_app(
@@ -39,6 +53,7 @@ def create_app(
     *,
     now_ms: Callable[[], int],
     open_on_loopback: bool,
+    front: Front | None = None,
 ) -> FastAPI:
     """The API and the page, without the gate before them."""
     app = FastAPI(
@@ -53,7 +68,11 @@ def create_app(
     app.state.operations = operations
     app.state.metrics = metrics
     app.state.streams = streams
-    app.state.gatekeeper = Gatekeeper(operations, Backoff(now_ms), open_on_loopback=open_on_loopback)
+    app.state.gatekeeper = Gatekeeper(
+        operations, Backoff(now_ms), open_on_loopback=open_on_loopback, front=front
+    )
+    app.state.guesses = GuessBackoff(now_ms)
+    operations.operators.changed.append(streams.look_again)
     app.state.described = None
     app.state.routes = [route for router in (*_ROUTERS, *_OPEN) for route in router.routes]
     problems.install(app)

@@ -1,4 +1,4 @@
-"""What every API route goes through, in this order: token, role, query, the body's size and shape.
+"""What every API route goes through, in this order: who asks, role, query, the body's size and shape.
 
 A stranger's body is never read. Bodies are read here rather than by the framework, so that they are bounded,
 and so that a body with the same name twice cannot mean two things. Nothing that is given is silently
@@ -14,6 +14,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from whosin.web.auth import gatekeeper_of
+from whosin.web.cookies import SAFE_METHODS
 from whosin.web.problem import Problem
 
 BASE = "/api/v1"
@@ -31,6 +33,13 @@ class BoundedRequest(Request):
 
     async def load(self) -> None:
         """Read and parse the body; raises 413, 415 or 400."""
+        await self.take()
+        if self._loaded:
+            self._check_type()
+            self._parsed = parse(self._loaded)
+
+    async def take(self) -> bytes:
+        """Only read the body; raises 413 or 400."""
         too_large = Problem(
             413, "too_large", f"The body is larger than {BODY_LIMIT} bytes.", limit=BODY_LIMIT
         )
@@ -46,9 +55,7 @@ class BoundedRequest(Request):
         except ClientDisconnect:
             raise Problem(400, "broken_off", "The connection broke before the body was complete.") from None
         self._loaded = bytes(received)
-        if received:
-            self._check_type()
-            self._parsed = parse(self._loaded)
+        return self._loaded
 
     async def body(self) -> bytes:
         return self._loaded
@@ -87,7 +94,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
 
 
-def _check_query(request: Request) -> None:
+def check_query(request: Request) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     if names and request.method in _WITH_BODY:
         detail = f'"{names[0]}" stands in the query; a command takes everything in its JSON body.'
@@ -98,9 +105,9 @@ def _check_query(request: Request) -> None:
 
 
 class GuardedRoute(APIRoute):
-    """A route for callers with at least `role`."""
+    """A route for callers with at least `role`; None: for everybody."""
 
-    role: ClassVar[str]
+    role: ClassVar[str | None]
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -108,8 +115,12 @@ class GuardedRoute(APIRoute):
         takes_body = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
-            request.state.caller = request.app.state.gatekeeper.admit(request, role)
-            _check_query(request)
+            gatekeeper = gatekeeper_of(request)
+            if role is not None:
+                request.state.caller = gatekeeper.admit(request, role)
+            elif request.method not in SAFE_METHODS:
+                gatekeeper.front.check_origin(request)
+            check_query(request)
             if request.method not in _WITH_BODY:
                 return await handle(request)
             bounded = BoundedRequest(request.scope, request.receive)
@@ -119,6 +130,10 @@ class GuardedRoute(APIRoute):
             return await handle(bounded)
 
         return guarded
+
+
+class ForEverybody(GuardedRoute):
+    role = None
 
 
 class ForViewers(GuardedRoute):

@@ -21,6 +21,10 @@ class Hosts:
     def __init__(self, allowed: Iterable[str]) -> None:
         self._allowed = {_normal(name) for name in allowed}
 
+    def names(self, name: str) -> bool:
+        """Whether this is one of the names that are configured."""
+        return _normal(name) in self._allowed
+
     def allows(self, host: str, arrived_at: str | None) -> bool:
         """`arrived_at` is the local address of the connection; a literal address cannot be rebound."""
         name = name_of(host)

@@ -19,8 +19,9 @@ Json = dict[str, Any]
 
 _DESCRIPTION = """Who is in, who fell out, and what they still lock.
 
-Sign in with a bearer token (`whosin tokens create NAME --role ROLE`). A token may be limited to one site:
-lists then show that site only, ids of other sites are not found, and commands to other sites are refused.
+Programs send a bearer token (`whosin tokens create NAME --role ROLE`), people sign in and have a cookie. Both
+may be limited to one site: lists then show that site only, ids of other sites are not found, and commands to
+other sites are refused.
 Refusals are problem details (RFC 9457) whose `code` is for programs. Unknown parameters and fields are
 refused, never ignored.
 """
@@ -31,18 +32,20 @@ _TAGS = [
     {"name": "guidance", "description": "What to do before and after a removal, and what is left to do."},
     {"name": "overview", "description": "Companies, numbers, history."},
     {"name": "events", "description": "What happens, as it happens."},
+    {"name": "signing in", "description": "Web sessions: begin, end, who am I."},
+    {"name": "operators", "description": "The people who may sign in."},
     {"name": "administration", "description": "Tokens, accounts, backup, reload."},
     {"name": "health", "description": "For machines that look after the daemon."},
 ]
 _PROBLEMS = {
     "400": "The question is not well-formed; `errors` tells what is wrong where.",
-    "401": "No token, or one that is not known.",
-    "403": "The token's role or site does not reach this.",
+    "401": "No token or session, or one that is not known any more.",
+    "403": "The caller's role or site does not reach this; or the CSRF token is missing or wrong.",
     "404": "Not found.",
     "409": "Understood, and not possible as things stand.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
-    "429": "Too many wrong tokens from there.",
+    "429": "Too many wrong attempts, or too much asked; see Retry-After.",
     "503": "Nothing can be made durable now, or too much is asked at once.",
 }
 
@@ -70,8 +73,16 @@ def describe(app: FastAPI) -> Json:
     )
     components = found.setdefault("components", {})
     components["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the API."}
-    }
+        "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the API."},
+        "cookie": {
+            "type": "apiKey", "in": "cookie", "name": "whosin-8787",
+            "description": "A browser; its name ends in the port, and begins with __Host- by HTTPS.",
+        },
+        "csrf": {
+            "type": "apiKey", "in": "header", "name": "X-CSRF-Token",
+            "description": "With the cookie, for whatever changes something: `csrf` of `GET me`.",
+        },
+    }  # fmt: skip
     schemas = components["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -80,12 +91,12 @@ def describe(app: FastAPI) -> Json:
     roles = _roles(app)
     for path, operations in found["paths"].items():
         for method, operation in operations.items():
-            _complete(operation, method, path, roles.get((method, path)))
+            _complete(operation, method, path, roles.get((method, path), ""))
     return found
 
 
-def _roles(app: FastAPI) -> dict[tuple[str, str], str]:
-    roles: dict[tuple[str, str], str] = {}
+def _roles(app: FastAPI) -> dict[tuple[str, str], str | None]:
+    roles: dict[tuple[str, str], str | None] = {}
     for route in app.state.routes:
         if isinstance(route, GuardedRoute):
             roles.update(((method.lower(), route.path_format), route.role) for method in route.methods or ())
@@ -95,11 +106,14 @@ def _roles(app: FastAPI) -> dict[tuple[str, str], str]:
 def _complete(operation: Json, method: str, path: str, role: str | None) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
-    if role is None:
+    if role == "":
         return
-    operation["security"] = [{"bearer": []}]
-    operation["x-role"] = role
-    operation["description"] = f"{operation.get('description', '')}\n\nNeeds the role **{role}**.".strip()
+    if role is not None:
+        by_cookie: Json = {"cookie": []} if method == "get" else {"cookie": [], "csrf": []}
+        operation["security"] = [{"bearer": []}, by_cookie]
+        operation["x-role"] = role
+        needs = f"Needs the role **{role}**."
+        operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
     for status in _possible(method, path):
         responses.setdefault(status, {"description": _PROBLEMS[status], "content": _PROBLEM_CONTENT})
 

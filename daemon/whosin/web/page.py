@@ -8,11 +8,10 @@ import hashlib
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from whosin.operations import Caller
-from whosin.web.auth import Engine
+from whosin.web.auth import Engine, Who
+from whosin.web.pageguard import PageForViewers, page
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d2733;--soft:#5a6673;--paper:#f6f7f9;--card:#fff;--line:#dde2e8}
@@ -45,14 +44,12 @@ _POLICY = "; ".join(
     )
 )
 
-router = APIRouter(include_in_schema=False)
+router = page(PageForViewers)
 
 
-async def show_page(request: Request, engine: Engine) -> Response:
-    """The counts are for those who need no token; others see whether it is ready, as `/readyz` tells too."""
-    local = request.app.state.gatekeeper.local(request)
-    stats = await engine.stats(Caller("page", "viewer")) if local else None
-    body = _document(engine.problems(), _counts(stats) if stats else "")
+async def show_page(engine: Engine, who: Who) -> Response:
+    """The counts, for whoever is signed in."""
+    body = _document(engine.problems(), _counts(await engine.stats(who)))
     return Response(body, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
 
@@ -80,6 +77,7 @@ def _document(problems: list[str], counts: str) -> str:
 {counts}
 <ul>
 <li><a href="/api/v1/openapi.json">The API</a>, described for programs (OpenAPI); it needs a token</li>
+<li><a href="/account">Your account</a>: sign out, change the password</li>
 <li><a href="/metrics">Metrics</a> for Prometheus</li>
 <li>Is it <a href="/healthz">alive</a>? Is it <a href="/readyz">ready</a>?</li>
 </ul>

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from whosin.errors import Refused, StoreError
+from whosin.web.entrance.refusals import for_people
 from whosin.web.problem import Problem
 
 Json = dict[str, Any]
@@ -24,6 +25,7 @@ _STATUS_OF_CODE = {
     "bad_site": 400,
     "bad_resource": 400,
     "schema": 400,
+    "weak_password": 400,
     "forbidden": 403,
     "not_found": 404,
 }
@@ -41,7 +43,8 @@ def install(app: FastAPI) -> None:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    return problem_of(error, request).response(request.url.path)
+    problem = problem_of(error, request)
+    return for_people(problem, request) or problem.response(request.url.path)
 
 
 def problem_of(error: Exception, request: Request) -> Problem:

@@ -1,6 +1,6 @@
 """What can be asked: filters of lists, and commands; checked against these before the engine sees them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -178,3 +178,45 @@ class NewAccount(Command):
     role: AccountRole
     site: Word
     user: Annotated[Word | None, Field(description="The only user it may speak for. Default: any.")] = None
+
+
+Password = Annotated[str, Field(max_length=1024)]  # how long one must and may be, the desk says
+
+
+class NewOperator(Command):
+    name: Annotated[Word, Field(examples=["grace"])]
+    role: Role
+    site: Annotated[Word | None, Field(description="Limit the operator to one site.")] = None
+    password: Annotated[
+        Password | None, Field(description="Default: the person chooses one, by a one-time link.")
+    ] = None
+
+
+class OperatorChange(Command):
+    role: Role = "viewer"
+    site: Annotated[Word | None, Field(description="null: every site.")] = None
+    disabled: Annotated[bool, Field(description="Whether the operator is kept out.")] = False
+
+
+class SignInWith(Command):
+    """A name and a password, or a token."""
+
+    name: Annotated[str | None, Field(max_length=256)] = None
+    password: Password | None = None
+    token: Annotated[str | None, Field(max_length=512, description="A bearer token.")] = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        by_name = self.name is not None and self.password is not None
+        if by_name == (self.token is not None) or (self.name is None) != (self.password is None):
+            raise ValueError("expected name and password, or token alone")
+        return self
+
+
+class SignOut(Command):
+    everywhere: Annotated[bool, Field(description="All sessions of the same operator or token.")] = False
+
+
+class PasswordChange(Command):
+    old: Password
+    new: Password

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from whosin.operations import Operations
+from whosin.web.cookies import Front
 from whosin.web.early import Early, MetricsRender
 from whosin.web.gate import Gate
 from whosin.web.hosts import Hosts
@@ -46,6 +47,7 @@ class HttpServer:
 
     `loopback`: only this machine reaches it, so metrics and counts need no token. `allowed_hosts`: names
     besides those of loopback under which it may be asked. `tls_cert` and `tls_key` are PEM files.
+    `behind_proxy`: a proxy does HTTPS, and tells in X-Forwarded-For who asks.
     `start` raises OSError when it cannot listen, or when the certificate cannot be used.
     """
 
@@ -60,6 +62,7 @@ class HttpServer:
         allowed_hosts: Iterable[str] = (),
         tls_cert: str | None = None,
         tls_key: str | None = None,
+        behind_proxy: bool = False,
         bounds: Bounds | None = None,
         now_ms: Callable[[], int] = lambda: int(monotonic() * 1000),
     ) -> None:
@@ -73,11 +76,15 @@ class HttpServer:
         def make() -> ASGIApp:
             from whosin.web.app import create_app  # noqa: PLC0415 - long, and so in a thread
 
-            return create_app(operations, metrics, self._streams, now_ms=now_ms, open_on_loopback=loopback)
+            front = Front(secure=bool(tls_cert) or behind_proxy, behind_proxy=behind_proxy, hosts=hosts)
+            return create_app(
+                operations, metrics, self._streams, now_ms=now_ms, open_on_loopback=loopback, front=front
+            )
 
+        hosts = Hosts(allowed_hosts)
         self._early = Early(make, operations)
         bounds = self._bounds
-        gate = Gate(self._early, Hosts(allowed_hosts), bounds.requests_at_once, bounds.head_bytes)
+        gate = Gate(self._early, hosts, bounds.requests_at_once, bounds.head_bytes)
         self._config = _config(gate, self._bounds)
         self._state = ServerState()
         self._server: asyncio.Server | None = None

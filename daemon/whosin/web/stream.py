@@ -1,4 +1,4 @@
-"""Server-sent events: one stream per listener, bounded, ended by the listener, by us, or by a revoked token.
+"""Server-sent events: one stream per listener, bounded, ended by the listener, by us, or when it may no more.
 
 Owns the text/event-stream format and its pace. Must not know what the events mean.
 """
@@ -30,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Streams:
-    """The open streams. `keep_alive_s` is also how often a listener's token is looked at again."""
+    """The open streams. Every `keep_alive_s` it is looked at again whether a listener may listen."""
 
     def __init__(self, most: int, keep_alive_s: float) -> None:
         self._most = most
@@ -55,6 +55,11 @@ class Streams:
 
     def discard(self, stream: "EventStream") -> None:
         self._open.discard(stream)
+
+    def look_again(self) -> None:
+        """Somebody may have lost what they might do: end the streams that are not allowed any more."""
+        for stream in self._open:
+            stream.look_again()
 
     def close(self) -> None:
         """End every stream, and open no more."""
@@ -84,6 +89,12 @@ class EventStream(Response):
         """What is in the buffer still goes out."""
         self._over = True
         self._wake.set()
+
+    def look_again(self) -> None:
+        """What the listener has not got yet, it does not get if it may not."""
+        if not self._allowed():
+            self._buffer.clear()
+            self.end()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
         self._streams.add(self)

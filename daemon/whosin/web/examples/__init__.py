@@ -5,6 +5,6 @@ Tests hold them to the models.
 
 from typing import Any
 
-from whosin.web.examples import basics, guidance
+from whosin.web.examples import basics, guidance, operators
 
-EXAMPLES: dict[str, dict[str, Any]] = {**basics.EXAMPLES, **guidance.EXAMPLES}
+EXAMPLES: dict[str, dict[str, Any]] = {**basics.EXAMPLES, **guidance.EXAMPLES, **operators.EXAMPLES}

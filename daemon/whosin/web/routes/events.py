@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Header, Query, Request
 from starlette.responses import Response
 
-from whosin.web.auth import Engine, Who, bearer_token
+from whosin.web.auth import Engine, Who, gatekeeper_of
 from whosin.web.guard import ForViewers, api
 from whosin.web.questions import NoFilter
 from whosin.web.stream import streams_of
@@ -41,8 +41,7 @@ async def follow(
     last_event_id: LastId = None,
 ) -> Response:
     """Server-sent events from now on, or after `Last-Event-ID`. A listener that is too slow loses the oldest
-    and is told so by an event `missed`. The stream ends when the daemon stops or the token is revoked."""
-    token = bearer_token(request)
-    return streams_of(request).open(
-        engine.changes(who, last_event_id or None), lambda: request.app.state.gatekeeper.still_valid(token)
-    )
+    and is told so by an event `missed`. The stream ends when the daemon stops, when the token is revoked or
+    the session over, and when role or site change."""
+    still = gatekeeper_of(request).watch(request, who)
+    return streams_of(request).open(engine.changes(who, last_event_id or None), still)

@@ -26,6 +26,14 @@ from whosin.web.schemas.guidance import (
     Match,
     Rule,
 )
+from whosin.web.schemas.operators import (
+    AddedOperator,
+    Me,
+    OneTimeLink,
+    Operator,
+    OperatorList,
+    SignedOut,
+)
 from whosin.web.schemas.overview import (
     CleanupShort,
     Companies,
@@ -55,6 +63,7 @@ from whosin.web.schemas.sessions import (
 __all__ = [
     "Account",
     "Accounts",
+    "AddedOperator",
     "Advised",
     "Alive",
     "Answer",
@@ -84,7 +93,11 @@ __all__ = [
     "LogOffResult",
     "LogOffResults",
     "Match",
+    "Me",
     "Moment",
+    "OneTimeLink",
+    "Operator",
+    "OperatorList",
     "Pass",
     "PassCompany",
     "Passes",
@@ -95,6 +108,7 @@ __all__ = [
     "Session",
     "Sessions",
     "SignIn",
+    "SignedOut",
     "Source",
     "Stats",
     "Storage",
