@@ -1,6 +1,7 @@
 """A refusal as people get it: who is not signed in is sent to the form, all else is a page that says why.
 
-Programs get problem details; this is for requests that ask for text/html, and for parts of a page (htmx).
+Programs get problem details, and so does whoever asks the API; this is for requests that ask for text/html,
+and for parts of a page (htmx).
 """
 
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from whosin.web.entrance.addresses import sign_in_address
 from whosin.web.entrance.documents import refusal
+from whosin.web.guard import BASE
 from whosin.web.problem import Problem
 
 
@@ -17,7 +19,7 @@ def for_people(problem: Problem, request: Request) -> Response | None:
     """None for a program, which gets the problem itself."""
     if "hx-request" in request.headers:
         return _for_a_part(problem, request) if problem.status == 401 else None
-    if "text/html" not in request.headers.get("accept", ""):
+    if "text/html" not in request.headers.get("accept", "") or request.url.path.startswith(f"{BASE}/"):
         return None
     if problem.status == 401 and "authorization" not in request.headers:
         return RedirectResponse(sign_in_address(_here(request)), 303)
