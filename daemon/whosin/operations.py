@@ -264,6 +264,11 @@ class Operations(Protocol):
         caller with a site, its sessions, locks, companies and follow-ups only."""
         ...
 
+    async def day(self, caller: Caller) -> Json:
+        """The last 24 hours: {slot_s, slots [{at (epoch seconds), active, disconnected (most at once), fell,
+        came_back, lag_s (mean) or null}]}, oldest first; of the whole daemon."""
+        ...
+
     def problems(self) -> list[str]:
         """Why the daemon is not ready, in words; empty when it sees and stores. Cheap, never waits."""
         ...
@@ -271,6 +276,11 @@ class Operations(Protocol):
     def changes(self, caller: Caller, last_id: str | None = None) -> AsyncIterator[tuple[str, str, Json]]:
         """(event id, type, event item as in history) from now on, or after `last_id`; ends when the daemon
         stops. A slow listener loses the oldest and gets one ("", "missed", {}) instead."""
+        ...
+
+    def stirs(self, caller: Caller) -> AsyncIterator[tuple[str, str, Json]]:
+        """("", "changed", {what [first words of event types]}) after events that concern the caller, those of
+        a second together; ends when the daemon stops."""
         ...
 
     async def backup(self, path: str, caller: Caller) -> Json:

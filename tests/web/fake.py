@@ -240,6 +240,14 @@ class FakeOperations:
             "followups": {"open": 3, "critical": 1},
         }  # fmt: skip
 
+    async def day(self, caller: Caller) -> Json:
+        self._note("day", caller)
+        slot = {"at": 1_793_606_400, "active": 3, "disconnected": 1, "fell": 2, "came_back": 0, "lag_s": None}
+        return {"slot_s": 300, "slots": [slot]}
+
+    def stirs(self, caller: Caller) -> AsyncIterator[tuple[str, str, Json]]:
+        return self.changes(caller)
+
     def problems(self) -> list[str]:
         return self.troubles
 

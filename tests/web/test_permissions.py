@@ -35,6 +35,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("GET", "/companies"): ("viewer", None),
     ("GET", "/history"): ("viewer", None),
     ("GET", "/stats"): ("viewer", None),
+    ("GET", "/stats/day"): ("viewer", None),
     ("GET", "/events"): ("viewer", None),
     ("POST", "/backup"): ("administrator", {"path": "/var/backups/whosin.db"}),
     ("POST", "/reload"): ("administrator", None),
@@ -58,7 +59,7 @@ FOR_EVERYBODY = {("POST", "/sign-in")}
 ABOUT_ONESELF = {("GET", "/me"), ("POST", "/me/password"), ("POST", "/sign-out")}
 FOR_BROWSERS = {("POST", "/me/password")}
 LEVELS = ["viewer", "operator", "administrator"]
-OVER_ALL_SITES = {("PUT", "/cleanup"), ("POST", "/backup"), ("POST", "/reload")}
+OVER_ALL_SITES = {("PUT", "/cleanup"), ("POST", "/backup"), ("POST", "/reload"), ("GET", "/stats/day")}
 
 
 def filled(path: str) -> str:

@@ -7,7 +7,7 @@ know HTTP, SQL or the rules' inside.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
@@ -16,22 +16,24 @@ import msgspec
 from whosin import wire
 from whosin.cleanup import COUNTS, Cleanup
 from whosin.desk.access import Access
+from whosin.desk.day import Day
 from whosin.desk.followups import Followups
 from whosin.desk.listing import list_sessions
 from whosin.desk.logoff import LogOff
+from whosin.desk.numbers import Numbers
+from whosin.desk.stirs import stirs
 from whosin.desk.views import Views
 from whosin.engine.engine import Engine
 from whosin.errors import Refused, StoreError
 from whosin.model import Status
 from whosin.operations import Caller, Json, Page, SessionQuery
-from whosin.ports import EventRow, HistoryQuery
+from whosin.ports import EventRow, HistoryQuery, Loaded
 from whosin.rules.locks import book_of
 
 SSE_BACKLOG = 10_000
 READ_WAIT_S = 1.0
 SSE_PAGE = 1_000
 PASS_WAIT_S = 30.0
-TYPES_NAMED = 30  # strangers name client types
 
 
 class Desk(Access):
@@ -52,11 +54,16 @@ class Desk(Access):
         self.views = Views(engine.roll, engine.rows)
         self._logoff = LogOff(engine)
         self.followups = Followups(engine, self._settled)
+        self._day = Day(engine)
+        engine.on_flush.append(self._day.look)
+        self._numbers = Numbers(engine, cleanup, name=name, version=version, sign_in=sign_in)
         self._reload = reload
-        self._name, self._version, self._sign_in = name, version, sign_in
-        self._started = wire.rfc3339(engine.clock.wall_ms(engine.clock.now_ms()))
         self._stopping = asyncio.Event()
         self.extra_problems: Callable[[], list[str]] = list
+
+    def restore(self, loaded: Loaded) -> None:
+        super().restore(loaded)
+        self._day.restore(loaded.meta)
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -150,69 +157,13 @@ class Desk(Access):
 
     async def stats(self, caller: Caller) -> Json:
         await self._settled()
-        engine, roll = self.engine, self.engine.roll
-        now = engine.clock.now_ms()
-        by_status: dict[str, int] = {"active": 0, "disconnected": 0}
-        by_client: dict[str, dict[str, int]] = {}
-        for (status, client), count in self._tally(caller).items():
-            by_status[status.value] += count
-            one = by_client.setdefault(client, {"active": 0, "disconnected": 0})
-            one[status.value] += count
-        places = [place for place in roll.companies if caller.site in (None, place[0])]
-        held, waiting, blocked = self._lock_counts(caller)
-        problem = engine.committer.trouble
         return {
-            "name": self._name, "version": self._version, "started_at": self._started,
-            "now": wire.rfc3339(engine.clock.wall_ms(now)),
-            "sessions": by_status, "by_client": by_client, "locks": held, "waiting": waiting,
-            "blocked": blocked, "companies": len(places), "sites": len({site for site, _ in places}),
-            "heartbeats_total": engine.counts.heartbeats, "blind": bool(engine.blind),
-            "sources": {name: self._source(name) for name in roll.watches},
-            "storage": {
-                "ok": problem is None, "problem": str(problem) if problem else None,
-                "kind": problem.kind if problem else None,
-            },
-            "outbox": engine.outbox.waiting, "ready": not self.problems(), "problems": self.problems(),
-            "cleanup": {
-                "enabled": self.cleanup_desk.enabled, "next_at": self._time(self.cleanup_desk.next_ms),
-                "running": self.cleanup_desk.current is not None,
-            },
-            "followups": self.followups.counts(caller), "sign_in": {"mqtt": self._sign_in},
-        }  # fmt: skip
-
-    def _tally(self, caller: Caller) -> dict[tuple[Status, str], int]:
-        """Sessions by status and client type, each by its name; past TYPES_NAMED the rest as `other`."""
-        seen = (it for it in self.engine.roll.sessions.values() if caller.site in (None, it.site))
-        counted = Counter((it.status, it.client) for it in seen)
-        named = set(sorted({client for _, client in counted})[:TYPES_NAMED]) | set(
-            self.engine.roll.policy.types
-        )
-        tally: Counter[tuple[Status, str]] = Counter()
-        for (status, client), count in counted.items():
-            tally[status, client if client in named else "other"] += count
-        return tally
-
-    def _lock_counts(self, caller: Caller) -> tuple[int, int, int]:
-        """Locks held, requests that wait, sessions that a lock keeps waiting or has turned away."""
-        companies = self.engine.roll.companies.items()
-        books = [
-            it.locks for (site, _), it in companies if it.locks is not None and caller.site in (None, site)
-        ]
-        wants = [want for book in books for want in book.wanted.everything()]
-        stopped = {
-            it.session.id for it in wants if it.waiting or any(not lock.released for lock in it.refused_by)
+            **self._numbers.show(caller, self.problems()),
+            "followups": self.followups.counts(caller),
         }
-        return sum(len(book.held) for book in books), sum(1 for it in wants if it.waiting), len(stopped)
 
-    def _source(self, name: str) -> Json:
-        sight = self.engine.roll.watches[name].sight
-        grace_ms = sight.regained_ms + self.engine.roll.policy.regain_grace_ms if sight.regained_ms else 0
-        if grace_ms <= self.engine.clock.now_ms():
-            grace_ms = 0
-        return {
-            "seeing": not sight.blind, "since": self._time(sight.blind_since_ms or sight.regained_ms),
-            "grace_until": self._time(grace_ms), "last_proof": self._time(sight.proof_ms),
-        }  # fmt: skip
+    async def day(self, caller: Caller) -> Json:  # noqa: ARG002 - of the whole daemon, and without names
+        return self._day.show()
 
     def _time(self, at_ms: int) -> str | None:
         return wire.rfc3339(self.engine.rows.wall(at_ms)) if at_ms else None
@@ -378,6 +329,9 @@ class Desk(Access):
                     await self._either(wake)
         finally:
             self.engine.listeners.remove(hear)
+
+    def stirs(self, caller: Caller) -> AsyncIterator[tuple[str, str, Json]]:
+        return stirs(self.engine, caller, self._stopping)
 
     async def _either(self, wake: asyncio.Event) -> None:
         tasks = [asyncio.ensure_future(wake.wait()), asyncio.ensure_future(self._stopping.wait())]

@@ -9,12 +9,13 @@ from fastapi import APIRouter, FastAPI
 
 from whosin import __version__
 from whosin.operations import Operations
-from whosin.web import health, openapi, page, problems
+from whosin.web import health, openapi, problems
 from whosin.web.auth import Gatekeeper
 from whosin.web.backoff import Backoff, GuessBackoff
 from whosin.web.cookies import Front
 from whosin.web.early import MetricsRender
 from whosin.web.entrance import routes as entrance
+from whosin.web.page import assets, charts, export, live, orders, views
 from whosin.web.routes import (
     administration,
     cleanup,
@@ -43,7 +44,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     operators.view,
     operators.administer,
 )
-_OPEN = (openapi.router, health.router, entrance.everybody, entrance.people, page.router)
+_PAGE = (views.view, orders.look, orders.operate, orders.administer, live.view, export.view, charts.view)
+_OPEN = (openapi.router, health.router, assets.router, entrance.everybody, entrance.people)
 
 
 def create_app(
@@ -74,8 +76,8 @@ def create_app(
     app.state.guesses = GuessBackoff(now_ms)
     operations.operators.changed.append(streams.look_again)
     app.state.described = None
-    app.state.routes = [route for router in (*_ROUTERS, *_OPEN) for route in router.routes]
+    app.state.routes = [route for router in (*_ROUTERS, *_PAGE, *_OPEN) for route in router.routes]
     problems.install(app)
-    for router in (*_ROUTERS, *_OPEN):
+    for router in (*_ROUTERS, *_PAGE, *_OPEN):
         app.include_router(router)
     return app

@@ -14,7 +14,7 @@ from whosin.web.hosts import Hosts
 from whosin.web.problem import Problem
 
 _ALWAYS = frozenset({"/healthz", "/readyz"})
-_STREAMS = frozenset({"/api/v1/events"})
+_STREAMS = frozenset({"/api/v1/events", "/changes"})
 _UNBOUNDED = _ALWAYS | _STREAMS
 _HEADERS = {
     b"cache-control": b"no-store",

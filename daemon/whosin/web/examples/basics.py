@@ -237,6 +237,12 @@ EXAMPLES: dict[str, Json] = {
     "Companies": _listed(_COMPANY),
     "History": _listed(_EVENT),
     "Stats": _STATS,
+    "Day": {
+        "slot_s": 300,
+        "slots": [
+            {"at": 1_793_606_400, "active": 19, "disconnected": 1, "fell": 2, "came_back": 1, "lag_s": 0.14}
+        ],
+    },
     "BackedUp": {"path": "/var/backups/whosin-2026-11-02.db", "bytes": 1_048_576},
     "Reloaded": {"changed": ["log.level"], "needs_restart": ["http.listen"]},
     "Tokens": _listed({**_TOKEN, "created": _BEGUN}),

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from whosin.operations import Page
 from whosin.ports import HistoryQuery
 from whosin.web.answers import answer, listing, page
-from whosin.web.auth import Engine, Who
+from whosin.web.auth import Engine, Who, may_reach_all
 from whosin.web.guard import ForViewers, api
 from whosin.web.questions import HistoryFilter, NoFilter, Paged
-from whosin.web.schemas import Companies, History, Stats
+from whosin.web.schemas import Companies, Day, History, Stats
 
 view = api("overview", ForViewers)
 
@@ -25,6 +25,13 @@ async def list_companies(query: Annotated[Paged, Query()], engine: Engine, who: 
 @view.get("/stats", response_model=Stats, summary="Show the numbers")
 async def show_stats(_query: Annotated[NoFilter, Query()], engine: Engine, who: Who) -> Response:
     return answer(await engine.stats(who))
+
+
+@view.get("/stats/day", response_model=Day, summary="Show the last day")
+async def show_day(_query: Annotated[NoFilter, Query()], engine: Engine, who: Who) -> Response:
+    """How many were in, fell out and came back, in slots of five minutes; none while the daemon was down."""
+    may_reach_all(who, "this")
+    return answer(await engine.day(who))
 
 
 @view.get("/history", response_model=History, summary="Search the history")

@@ -87,3 +87,17 @@ class Stats(Answer):
     cleanup: CleanupShort
     followups: FollowupCounts
     sign_in: SignIn
+
+
+class DaySlot(Answer):
+    at: Annotated[int, Field(description="Its beginning, in seconds since 1970.")]
+    active: Annotated[int, Field(description="The most at once.")]
+    disconnected: Annotated[int, Field(description="The most at once.")]
+    fell: int
+    came_back: int
+    lag_s: Annotated[float | None, Field(description="From deadline to notice, the mean.")]
+
+
+class Day(Answer):
+    slot_s: int
+    slots: Annotated[list[DaySlot], Field(description="Oldest first.")]

@@ -1,0 +1,258 @@
+"""What an operator does on the page, in a real browser in front of a real daemon."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import Office
+from tests.support.daemon import until
+
+Open = Callable[..., Page]
+
+
+def row(page: Page, ident: str) -> object:
+    return page.locator(f'tr[data-id="{ident}"]')
+
+
+def test_who_falls_silent_appears_by_itself_with_what_it_holds_and_whom_that_blocks(
+    office: Office, operator: Open
+) -> None:
+    anna, ben = office.enter("anna", activity="amending SO-1001"), office.enter("ben")
+    office.lock(anna, "sales-order/SO-1001")
+    office.lock(ben, "sales-order/SO-1001", wait_s=600)
+    page = operator("/")
+    expect(page.get_by_text("No login is disconnected")).to_be_visible()
+    office.fall(anna)
+    expect(row(page, anna)).to_contain_text("sales-order/SO-1001")
+    expect(row(page, anna)).to_contain_text("1 ben")
+    expect(page.locator("#tab-disconnected .count")).to_have_text("1")
+    row(page, anna).locator("td").nth(2).click()
+    pane = page.locator("#action")
+    for text in ("anna", "PC-anna", "amending SO-1001", "sales-order/SO-1001", "ben", "PC-ben", "waiting"):
+        expect(pane).to_contain_text(text)
+
+
+def test_logging_off_asks_once_names_everything_and_shows_each_result(office: Office, operator: Open) -> None:
+    names = ["anna", "ben", "carla", "dora"]
+    anna, ben, carla, dora = (office.enter(name) for name in names)
+    office.lock(anna, "sales-order/SO-1")
+    office.lock(ben, "sales-order/SO-2")
+    office.lock(dora, "sales-order/SO-1", wait_s=600)
+    office.fall(anna, ben, carla)
+    page = operator("/disconnected")
+    row(page, anna).locator("td").nth(2).click()
+    row(page, ben).locator("td").nth(2).click(modifiers=["Control"])
+    expect(page.locator("#chosen")).to_have_text("2 chosen")
+    page.locator("#logoff").click()
+    dialog = page.locator("#dialog")
+    for text in ("Log off 2 logins?", "2 locks will be released", "1 person can go on", "dora"):
+        expect(dialog).to_contain_text(text)
+    dialog.get_by_label("Reason").fill("PC lost power")
+    assert office.daemon.status(anna) == "disconnected"  # nothing is done before it is confirmed
+    dialog.get_by_role("button", name="Log off 2 logins").click()
+    expect(dialog).to_contain_text("2 logins logged off")
+    expect(dialog.locator(".result.removed")).to_have_count(2)
+    dialog.get_by_role("button", name="Close").click()
+    expect(row(page, anna)).to_have_count(0)
+    expect(row(page, carla)).to_be_visible()
+    assert office.daemon.status(anna) == "removed"
+    gone = office.daemon.history(type="session.removed", session=anna)[0]
+    assert (gone["actor"], gone["reason"]) == ("admin", "PC lost power")
+    until(lambda: office.daemon.api("GET", f"sessions/{dora}")["locks"], what="dora has the order")
+
+
+def test_rows_are_chosen_as_on_a_desktop(office: Office, operator: Open) -> None:
+    idents = [office.enter(f"u{n}") for n in range(6)]
+    page = operator("/users?sort=user")
+    chosen = page.locator('tr[aria-selected="true"]')
+
+    def names() -> list[str]:
+        return chosen.locator("th").all_inner_texts()
+
+    row(page, idents[1]).locator("td").nth(2).click()
+    row(page, idents[3]).locator("td").nth(2).click(modifiers=["Shift"])
+    assert names() == ["u1", "u2", "u3"]
+    row(page, idents[5]).locator("td").nth(2).click(modifiers=["Control"])
+    row(page, idents[2]).locator("td").nth(2).click(modifiers=["Control"])
+    assert names() == ["u1", "u3", "u5"]
+    row(page, idents[0]).locator("input").click()
+    assert names() == ["u0", "u1", "u3", "u5"]
+    page.keyboard.press("Control+a")
+    expect(chosen).to_have_count(6)
+    page.keyboard.press("Escape")
+    expect(chosen).to_have_count(0)
+    page.keyboard.press("Home")
+    assert names() == ["u0"]
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Shift+ArrowDown")
+    assert names() == ["u1", "u2", "u3"]
+    page.keyboard.press("Control+ArrowDown")
+    page.keyboard.press("Space")
+    assert names() == ["u1", "u2", "u3", "u4"]
+    expect(page.locator("#chosen")).to_have_text("4 chosen")
+
+
+def test_what_is_chosen_typed_and_scrolled_to_stays_while_the_list_changes(
+    office: Office, operator: Open
+) -> None:
+    idents = [office.enter(f"u{n:02}") for n in range(30)]
+    page = operator("/users?sort=user", viewport={"width": 1000, "height": 400})
+    row(page, idents[20]).locator("td").nth(2).click()
+    page.locator("#q").evaluate("it => { it.focus({preventScroll: true}); it.value = 'u'; }")
+    page.evaluate("scrollTo(0, 500)")
+    office.enter("u99")
+    expect(row(page, "s-u99")).to_be_attached()
+    assert page.evaluate("[scrollY, document.activeElement.id, document.getElementById('q').value]") == [
+        500, "q", "u",
+    ]  # fmt: skip
+    expect(row(page, idents[20])).to_have_attribute("aria-selected", "true")
+    expect(page.locator('tr[aria-selected="true"]')).to_have_count(1)
+
+
+def test_a_login_that_comes_back_while_its_confirmation_is_open_is_left_alone(
+    office: Office, operator: Open
+) -> None:
+    anna = office.enter("anna")
+    office.fall(anna)
+    page = operator("/disconnected")
+    row(page, anna).locator("input").click()
+    page.locator("#logoff").click()
+    expect(page.locator("#dialog")).to_contain_text("Log off 1 login?")
+    office.heart.add(anna)
+    until(lambda: office.daemon.status(anna) == "active", what="anna is back")
+    page.locator("#do-logoff").click()
+    expect(page.locator("#dialog")).to_contain_text("No login was logged off")
+    expect(page.locator("#dialog .result.needs_force")).to_have_text("came back: active, left alone")
+    assert office.daemon.status(anna) == "active"
+
+
+def test_two_operators_at_once_are_told_who_was_first(office: Office, operator: Open) -> None:
+    anna = office.enter("anna")
+    office.fall(anna)
+    first, second = operator("/disconnected"), operator("/disconnected")
+    for page in (first, second):
+        row(page, anna).locator("input").click()
+        page.locator("#logoff").click()
+        expect(page.locator("#dialog")).to_contain_text("Log off 1 login?")
+    first.locator("#do-logoff").click()
+    expect(first.locator("#dialog")).to_contain_text("1 login logged off")
+    second.locator("#do-logoff").click()
+    expect(second.locator("#dialog .result.already_over")).to_have_text("was over already")
+    assert len(office.daemon.history(type="session.removed", session=anna)) == 1
+
+
+def test_all_that_match_go_in_one_order(office: Office, operator: Open) -> None:
+    idents = [office.enter(f"clerk{n:03}") for n in range(60)]
+    other = office.enter("manager")
+    office.fall(*idents, other)
+    page = operator("/disconnected?q=clerk")
+    expect(page.locator("tr[data-id]")).to_have_count(50)
+    page.locator("#choose-all").click()
+    expect(page.locator("#chosen")).to_have_text("60 chosen")
+    page.locator("#logoff").click()
+    page.locator("#do-logoff").click()
+    expect(page.locator("#dialog")).to_contain_text("60 logins logged off")
+    assert office.daemon.status(other) == "disconnected"
+    assert {office.daemon.status(ident) for ident in idents} == {"removed"}
+
+
+def test_a_view_is_a_link_with_its_filters_and_order(office: Office, operator: Open) -> None:
+    office.enter("anna", company="c1")
+    office.enter("ben", company="c2")
+    page = operator("/users")
+    page.locator("#q").press_sequentially("ann")
+    expect(page.locator("tr[data-id]")).to_have_count(1)
+    page.get_by_role("link", name="User", exact=True).click()
+    expect(page.locator("th[aria-sort=ascending]")).to_contain_text("User")
+    assert page.url.endswith("/users?q=ann&sort=user")
+    again = operator(page.url.removeprefix(office.daemon.url))
+    expect(again.locator("tr[data-id]")).to_have_count(1)
+    expect(again.locator("#q")).to_have_value("ann")
+    page.go_back()
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("In since")
+
+
+def test_active_ones_go_only_when_asked_to_by_force(office: Office, operator: Open) -> None:
+    anna = office.enter("anna")
+    page = operator("/users")
+    row(page, anna).locator("input").click()
+    page.locator("#logoff").click()
+    dialog = page.locator("#dialog")
+    expect(dialog).to_contain_text("1 login is active")
+    expect(page.locator("#do-logoff")).to_be_disabled()
+    dialog.get_by_label("Force out active ones too").check()
+    page.locator("#wait").select_option("0")
+    page.locator("#do-logoff").click()
+    expect(dialog).to_contain_text("1 login logged off")
+    assert office.daemon.status(anna) == "removed"
+
+
+def test_an_open_page_says_that_it_is_not_live_and_recovers_when_the_daemon_is_back(
+    office: Office, operator: Open
+) -> None:
+    anna = office.enter("anna")
+    page = operator("/users", quiet=False)
+    expect(row(page, anna)).to_be_visible()
+    office.daemon.kill()
+    expect(page.locator("#pulse.off")).to_contain_text("Not live")
+    office.daemon.start()
+    expect(page.locator("#pulse.on")).to_be_visible()
+    office.enter("ben")
+    expect(row(page, "s-ben")).to_be_visible()
+
+
+def test_the_cleanup_is_switched_tried_and_run(office: Office, operator: Open) -> None:
+    anna = office.enter("anna")
+    office.fall(anna)
+    page = operator("/cleanup")
+    page.get_by_role("button", name="What would it do?").click()
+    expect(page.locator("#dialog")).to_contain_text("Removed: 1")
+    page.get_by_role("button", name="Close").click()
+    assert office.daemon.status(anna) == "disconnected"
+    page.get_by_role("button", name="Run a pass now").click()
+    expect(page.locator("#dialog")).to_contain_text("The pass has run")
+    page.get_by_role("button", name="Close").click()
+    assert office.daemon.status(anna) == "removed"
+    expect(page.locator("tr[id^=pass-]").first).to_contain_text("admin")
+    page.get_by_role("button", name="Switch on").click()
+    expect(page.locator("#dialog")).to_contain_text("The cleanup is on")
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("button", name="Switch off")).to_be_visible()
+    assert office.daemon.api("GET", "cleanup")["enabled"] is True
+
+
+def test_what_happened_to_an_order_is_one_search(office: Office, operator: Open) -> None:
+    anna = office.enter("anna")
+    office.lock(anna, "sales-order/SO-1001")
+    office.fall(anna)
+    office.daemon.api("POST", "sessions/logoff", {"ids": [anna], "reason": "gone home"})
+    page = operator("/history?resource=sales-order/SO-1001")
+    table = page.locator("table.story")
+    for text in ("got a lock", "released a lock"):
+        expect(table).to_contain_text(text)
+
+
+def test_every_table_can_be_taken_along(office: Office, operator: Open) -> None:
+    anna = office.enter("anna", machine="=HYPERLINK(1)")
+    office.enter("ben")
+    office.lock(anna, "sales-order/SO-1")
+    page = operator("/users?q=anna")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="CSV").click()
+    text = started.value.path().read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [(it["user"], it["machine"], it["locks"]) for it in rows] == [
+        ("anna", "'=HYPERLINK(1)", "sales-order/SO-1")
+    ]
+    for table in ("users", "disconnected", "locks", "history", "companies", "cleanup"):
+        status, _ = office.daemon.get(f"/export/{table}.csv")
+        assert status == 200
+        status, found = office.daemon.get(f"/export/{table}.json")
+        assert (status, isinstance(found, list)) == (200, True)
+    assert json.dumps(office.daemon.get("/export/users.json?q=anna")[1]).count('"id"') == 1
