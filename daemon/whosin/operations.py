@@ -189,6 +189,13 @@ class Operations(Protocol):
         Refused `bad_cursor`, `bad_sort`."""
         ...
 
+    async def matching(
+        self, query: SessionQuery, caller: Caller, before_wall_ms: int | None = None
+    ) -> list[str]:
+        """The ids of all live sessions that match, in no order; with `before_wall_ms` only of those that had
+        fallen, or come in where they are active, by then."""
+        ...
+
     async def session(self, ident: str, caller: Caller) -> Json | None:
         """One item as above, ended ones too; None if never known or pruned."""
         ...

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.e2e.conftest import Site
 from tests.support.daemon import until
@@ -31,6 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started
@@ -75,34 +76,49 @@ def office(tmp_path: Path) -> Iterator[Office]:
         site.close()
 
 
-@pytest.fixture
-def operator(browser: Browser, office: Office) -> Iterator[Callable[..., Page]]:
-    """Open a browser of its own for an operator. A warning or an error in its console fails the test."""
-    contexts, said = [], []
+class Operators:
+    """Browsers of their own in front of one daemon. What their consoles say against it is kept in `said`."""
 
-    def opened(path: str = "/", *, quiet: bool = True, **options: Any) -> Page:
-        token = options.pop("token", None) or office.daemon.token
-        context = browser.new_context(
-            base_url=office.daemon.url,
-            **({"viewport": {"width": 1280, "height": 800}} | options),
+    def __init__(self, browser: Browser, url: str, token: str) -> None:
+        self._browser, self._url, self._token = browser, url, token
+        self._contexts: list[BrowserContext] = []
+        self.said: list[str] = []
+
+    def __call__(self, path: str = "/", *, quiet: bool = True, token: str = "", **options: Any) -> Page:
+        """A page at that address, signed in and live. Not `quiet`: errors are expected."""
+        context = self._browser.new_context(
+            base_url=self._url, **({"viewport": {"width": 1280, "height": 800}} | options)
         )
-        contexts.append(context)
-        signed_in = context.request.post("/api/v1/sign-in", data={"token": token})
-        assert signed_in.ok, signed_in.text()
+        self._contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
+        signed_in = context.request.post("/api/v1/sign-in", data={"token": token or self._token})
+        assert signed_in.ok, signed_in.text()
         page = context.new_page()
         if quiet:
-            page.on("console", lambda it: said.append(it.text) if it.type in ("error", "warning") else None)
-            page.on("pageerror", lambda it: said.append(str(it)))
+            page.on(
+                "console", lambda it: self.said.append(it.text) if it.type in ("error", "warning") else None
+            )
+            page.on("pageerror", lambda it: self.said.append(str(it)))
         page.goto(path)
-        expect(page.locator("#pulse.on")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator("#pulse.on")).to_be_visible()
         return page
 
-    expect.set_options(timeout=PATIENCE_MS)
-    yield opened
-    for context in contexts:
-        context.close()
-    assert said == []
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.said.append(message.text)
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def operator(browser: Browser, office: Office) -> Iterator[Operators]:
+    """Open a browser for an operator. A warning or an error in its console fails the test."""
+    operators = Operators(browser, office.daemon.url, office.daemon.token)
+    yield operators
+    operators.close()
+    assert operators.said == []
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,12 @@ class FakeOperations:
         items = self._visible(list(self.stored.values()), caller)[: query.limit]
         return Page(items, None, len(items))
 
+    async def matching(
+        self, query: SessionQuery, caller: Caller, before_wall_ms: int | None = None
+    ) -> list[str]:
+        self._note("matching", query, caller, before_wall_ms)
+        return ["s1", "s2"]
+
     async def session(self, ident: str, caller: Caller) -> Json | None:
         self._note("session", ident, caller)
         return self.stored.get(ident)

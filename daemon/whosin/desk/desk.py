@@ -18,7 +18,7 @@ from whosin.cleanup import COUNTS, Cleanup
 from whosin.desk.access import Access
 from whosin.desk.day import Day
 from whosin.desk.followups import Followups
-from whosin.desk.listing import list_sessions
+from whosin.desk.listing import list_sessions, matching
 from whosin.desk.logoff import LogOff
 from whosin.desk.numbers import Numbers
 from whosin.desk.stirs import stirs
@@ -83,6 +83,13 @@ class Desk(Access):
         page = await list_sessions(self.engine, self.views, _limited(query, caller))
         await self._settled()  # also what was decided while we waited
         return page
+
+    async def matching(
+        self, query: SessionQuery, caller: Caller, before_wall_ms: int | None = None
+    ) -> list[str]:
+        before = None if before_wall_ms is None else self.engine.clock.timeline_ms(before_wall_ms)
+        await self._settled()
+        return await matching(self.engine, _limited(query, caller), before)
 
     async def session(self, ident: str, caller: Caller) -> Json | None:
         await self._settled()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,8 @@ from whosin.rules.locks import blocked_by
 
 Key = tuple[Any, int]
 Sort = Callable[[Session], Any]
+
+CHUNK = 2_000
 
 LIVE = (Status.ACTIVE.value, Status.DISCONNECTED.value)
 
@@ -55,14 +58,13 @@ async def list_sessions(engine: Engine, views: Views, query: SessionQuery) -> Pa
     ended_query = EndedQuery(
         ended, query.site, query.company, query.user, query.client, query.text, None, query.limit
     )
-    live = [it for it in engine.roll.sessions.values() if it.status.value in statuses and _matches(it, query)]
-    total = len(live) + (await engine.store.count_ended(ended_query) if ended else 0)
-    items: list[Json] = []
-    if where == "live":
-        chosen, following = _page(live, sorts.get(field), descending, after, query.limit)
-        items = [views.session(it) for it in chosen]
-        if following is not None:
-            return Page(items, _cursor("live", following), total)
+    chosen, following, total = await _choose(
+        engine, query, statuses, sorts.get(field, _any), descending, after if where == "live" else None
+    )
+    items: list[Json] = [views.session(it) for it in chosen] if where == "live" else []
+    total += await engine.store.count_ended(ended_query) if ended else 0
+    if where == "live" and following is not None:
+        return Page(items, _cursor("live", following), total)
     if ended and len(items) < query.limit:
         rows = await engine.store.ended_sessions(
             EndedQuery(
@@ -76,6 +78,28 @@ async def list_sessions(engine: Engine, views: Views, query: SessionQuery) -> Pa
     elif ended:
         return Page(items, _cursor("ended", None), total)
     return Page(items, None, total)
+
+
+async def matching(engine: Engine, query: SessionQuery, before_ms: int | None) -> list[str]:
+    """The ids of all live sessions that match; with `before_ms` (on the engine's timeline) only of those that
+    had fallen, or come in where they are active, by then."""
+    statuses = query.statuses or LIVE
+    wanted = tuple(status for status in Status if status.value in statuses)
+    found: list[str] = []
+    async for it in _some_at_a_time(engine):
+        if it.status in wanted and _matches(it, query):
+            at_ms = it.since_ms if it.status is Status.ACTIVE else it.disconnected_ms
+            if before_ms is None or at_ms <= before_ms:
+                found.append(it.id)
+    return found
+
+
+async def _some_at_a_time(engine: Engine) -> AsyncIterator[Session]:
+    """All sessions; a look at a hundred thousand must not keep their heartbeats waiting."""
+    for nth, it in enumerate(list(engine.roll.sessions.values()), 1):
+        yield it
+        if nth % CHUNK == 0:
+            await asyncio.sleep(0)
 
 
 def _hurt(guidance: Guidance, it: Session) -> int:
@@ -103,22 +127,38 @@ def _matches(it: Session, query: SessionQuery) -> bool:
     return True
 
 
-def _page(
-    live: list[Session], by: Sort | None, descending: bool, after: Key | None, limit: int
-) -> tuple[list[Session], Key | None]:
-    """The next page and, if there is more, the key of its last item."""
+def _any(_it: Session) -> int:
+    return 0
 
-    def key(it: Session) -> Key:
-        return (by(it) if by is not None else 0, it.key)
 
-    live.sort(key=key, reverse=descending)
-    if after is not None:
-        try:
-            live = [it for it in live if (key(it) < after if descending else key(it) > after)]
-        except TypeError:
-            raise Refused("bad_cursor", "the cursor belongs to another sort order") from None
-    chosen = live[:limit]
-    return chosen, key(chosen[-1]) if len(live) > limit else None
+async def _choose(
+    engine: Engine,
+    query: SessionQuery,
+    statuses: tuple[str, ...],
+    by: Sort,
+    descending: bool,
+    after: Key | None,
+) -> tuple[list[Session], Key | None, int]:
+    """The next page; if there is more, the key of its last item; and how many match in all."""
+    wanted = tuple(status for status in Status if status.value in statuses)
+    keep, total = query.limit + 1, 0
+    best: list[tuple[Key, Session]] = []
+    try:
+        async for it in _some_at_a_time(engine):
+            if it.status not in wanted or not _matches(it, query):
+                continue
+            total += 1
+            key = (by(it), it.key)
+            if after is None or (key < after if descending else key > after):
+                best.append((key, it))
+                if len(best) > keep + CHUNK:
+                    best.sort(reverse=descending)
+                    del best[keep:]
+    except TypeError:
+        raise Refused("bad_cursor", "the cursor belongs to another sort order") from None
+    best.sort(reverse=descending)
+    following = best[query.limit - 1][0] if len(best) > query.limit else None
+    return [it for _, it in best[: query.limit] if it.status in wanted], following, total
 
 
 def _cursor(where: str, key: Key | None) -> str:

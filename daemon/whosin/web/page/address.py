@@ -29,6 +29,11 @@ class Address:
     def get(self, name: str) -> str | None:
         return self.given.get(name)
 
+    @property
+    def filtered(self) -> bool:
+        """Whether anything is left out of the list."""
+        return bool(self.given.keys() - {"sort", *FIRST})
+
     def link(self, **changes: object) -> str:
         """This view with some parameters changed; None leaves one out. A change leads to the first page."""
         kept = dict(self.given)

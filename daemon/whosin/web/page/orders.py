@@ -4,7 +4,9 @@ Each order is asked for first (what would happen) and done only from there. Answ
 Must not know the rules: what would happen is asked of the engine by a dry run.
 """
 
+import asyncio
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -13,13 +15,15 @@ from whosin.operations import Caller, Operations
 from whosin.web.auth import Engine, Who, may_reach, may_reach_all
 from whosin.web.page.address import Address
 from whosin.web.page.render import html
-from whosin.web.page.views import SESSION_FILTERS, USER_STATUSES, every_id, session_query
+from whosin.web.page.views import SESSION_FILTERS, USER_STATUSES, session_query
 from whosin.web.pageguard import Fields, Form, PageForAdministrators, PageForOperators, PageForViewers, page
 from whosin.web.problem import Problem
 
 Json = dict[str, Any]
 
-MOST = 10_000  # logins in one order
+MOST = 200_000  # logins in one order
+AT_ONCE = 1_000  # of them in one step, so that heartbeats flow between
+NAMED = 5_000  # up to so many a confirmation names one by one; beyond, all that match and had fallen by then
 DETAILED = 100  # of them shown one by one
 IN_PANE = 25  # logins looked at for "Action required"
 REASON = 1000
@@ -47,7 +51,28 @@ async def chosen(form: Fields, engine: Operations, who: Caller) -> list[str]:
         if tab == "users"
         else ("disconnected",)
     )
-    return await every_id(engine, who, session_query(address, statuses, "id"), MOST)
+    ids = await engine.matching(session_query(address, statuses, "id"), who, _wall_ms(form.get("asked_at")))
+    if len(ids) > MOST:
+        raise Problem(400, "too_many", f"{len(ids)} logins match; no more than {MOST} go at once.")
+    return ids
+
+
+def _wall_ms(stamp: str | None) -> int | None:
+    try:
+        return round(datetime.fromisoformat(stamp).timestamp() * 1000) if stamp else None
+    except ValueError:
+        return None
+
+
+async def _in_steps(
+    engine: Operations, who: Caller, ids: list[str], *, force: bool = False, reason: str | None, dry_run: bool
+) -> list[Json]:
+    results: list[Json] = []
+    for start in range(0, len(ids), AT_ONCE):
+        part = ids[start : start + AT_ONCE]
+        results += await engine.logoff(part, who, force=force, reason=reason, dry_run=dry_run)
+        await asyncio.sleep(0)
+    return results
 
 
 @look.post("/action")
@@ -72,16 +97,25 @@ async def ask_logoff(form: Form, engine: Engine, who: Who) -> Response:
     ids = await chosen(form, engine, who)
     if not ids:
         raise Problem(400, "nothing", "No login is chosen.")
-    results = await engine.logoff(ids, who, dry_run=True)
+    results = await _in_steps(engine, who, ids, reason=None, dry_run=True)
     going = [one for one in results if one["result"] == "would_remove"]
     active = [one for one in results if one["result"] == "needs_force"]
     return html(
         "logoff_ask.html",
-        ids=ids, sums=sums(going), active=active, active_sums=sums(active), warnings=warnings(results),
+        carried=_carried(form, ids, (await engine.stats(who))["now"]),
+        sums=sums(going), active=active, active_sums=sums(active), warnings=warnings(results),
         over=sum(1 for one in results if one["result"] in ("already_over", "not_found")),
         rows=await _detailed(engine, who, [*going, *active]),
         more=max(0, len(going) + len(active) - DETAILED),
     )  # fmt: skip
+
+
+def _carried(form: Fields, ids: list[str], now: str) -> dict[str, str]:
+    """What the confirmation has to send for the same logins."""
+    if form.get("all") != "1" or len(ids) <= NAMED:
+        return {"ids": "\n".join(ids)}
+    kept = {name: form[name] for name in (*SESSION_FILTERS, "tab", "all") if name in form}
+    return {**kept, "asked_at": now}
 
 
 async def _detailed(engine: Operations, who: Caller, results: list[Json]) -> list[tuple[Json, Json]]:
@@ -95,14 +129,16 @@ async def _detailed(engine: Operations, who: Caller, results: list[Json]) -> lis
 async def log_off(form: Form, engine: Engine, who: Who) -> Response:
     ids = await chosen(form, engine, who)
     reason = form.get("reason", "").strip()[:REASON] or None
-    results = await engine.logoff(ids, who, force=form.get("force") == "1", reason=reason)
+    force = form.get("force") == "1"
+    results = await _in_steps(engine, who, ids, force=force, reason=reason, dry_run=False)
     worst_first = sorted(results, key=lambda it: it["result"] == "removed")
     rows = [(await engine.session(one["id"], who), one) for one in worst_first[:DETAILED]]
     removed = [one for one in results if one["result"] == "removed"]
     return html(
         "logoff_done.html",
         counts=Counter(one["result"] for one in results), sums=sums(removed), rows=rows,
-        more=max(0, len(results) - DETAILED), removed=[one["id"] for one in removed],
+        more=max(0, len(results) - DETAILED), count=len(removed),
+        removed=[one["id"] for one in removed[:NAMED]],
     )  # fmt: skip
 
 

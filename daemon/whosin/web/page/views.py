@@ -3,7 +3,6 @@
 Must not know how anything is drawn.
 """
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -75,15 +74,8 @@ async def session(request: Request, ident: str, engine: Engine, who: Who) -> Res
 async def locks(request: Request, engine: Engine, who: Who) -> Response:
     address = Address.of("/locks", request.query_params, LOCK_FILTERS)
     found = await find_locks(engine, who, address)
-    start = int(address.get("from") or 0) if (address.get("from") or "0").isdecimal() else 0
-    shown = found[start : start + ROWS]
-    more = start + ROWS if len(found) > start + ROWS else None
-    page = Page(shown, str(more) if more else None, len(found))
-    return await show(
-        request, engine, who, "locks", address,
-        found=page, start=start, more=address.link(**{"from": more}) if more else None,
-        first=address.link() if start else None,
-    )  # fmt: skip
+    shown, paging_ = cut(address, found)
+    return await show(request, engine, who, "locks", address, items=shown, paging=paging_)
 
 
 async def find_locks(engine: Engine, who: Who, address: Address) -> list[Json]:
@@ -136,7 +128,8 @@ async def companies(request: Request, engine: Engine, who: Who) -> Response:
         for one in await engine.companies(who)
         if address.get("site") in (None, one["site"]) and text in f"{one['site']}/{one['company']}".casefold()
     ]
-    return await show(request, engine, who, "companies", address, companies=found)
+    shown, paging_ = cut(address, found)
+    return await show(request, engine, who, "companies", address, companies=shown, paging=paging_)
 
 
 # --- from an address to a question ----------------------------------------------------------------------
@@ -195,6 +188,21 @@ def _day(text: str | None, days: int = 0) -> int | None:
     return int((day + timedelta(days=days)).timestamp() * 1000)
 
 
+def cut(address: Address, found: list[Json]) -> tuple[list[Json], Json]:
+    """The page of a whole list that the address asks for, and where in it that is."""
+    given = address.get("from") or "0"
+    start = int(given) if given.isdecimal() and len(given) < 10 else 0
+    shown = found[start : start + ROWS]
+    end = start + len(shown)
+    return shown, {
+        "start": start + 1 if shown else 0,
+        "end": end,
+        "total": len(found),
+        "next": address.link(**{"from": end}) if end < len(found) else None,
+        "first": address.link() if start else None,
+    }
+
+
 def paging(address: Address, found: Page) -> Json:
     """Where in the list this is, and the links onwards and back to its beginning."""
     given = address.get("from") or "0"
@@ -207,17 +215,3 @@ def paging(address: Address, found: Page) -> Json:
         "next": address.link(**after) if found.next else None,
         "first": address.link() if start else None,
     }
-
-
-async def every_id(engine: Engine, who: Who, query: SessionQuery, most: int) -> list[str]:
-    """The ids of all that match, page by page; raises 400 when there are more than `most`."""
-    ids: list[str] = []
-    query = replace(query, limit=1000, cursor=None, sort=None)
-    while True:
-        page = await engine.sessions(query, who)
-        ids += [it["id"] for it in page.items]
-        if len(ids) > most:
-            raise Problem(400, "too_many", f"{page.total} logins match; no more than {most} go at once.")
-        if page.next is None:
-            return ids
-        query = replace(query, cursor=page.next)
