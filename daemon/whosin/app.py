@@ -150,6 +150,7 @@ class App:
             loopback=http.listen.loopback and not http.behind_proxy,
             behind_proxy=http.behind_proxy, allowed_hosts=http.allowed_hosts,
             tls_cert=_text(http.tls_cert), tls_key=_text(http.tls_key),
+            requests_per_s=lambda: self.settings.limits.requests_per_s,
         )  # fmt: skip
         try:
             await self._http.start()

@@ -222,7 +222,7 @@ async def test_a_link_shows_whose_it_is_and_is_used_by_choosing_a_password(
     chosen = {"code": "for-grace", "name": "grace", "password": PASSWORD}
     for data, status, told in (
         (chosen | {"again": "another"}, 400, "not the same"),
-        (chosen | {"password": "short", "again": "short"}, 400, "12 to 256"),
+        (chosen | {"password": "short", "again": "short"}, 409, "12 to 256"),
     ):
         response = await browser.post("/sign-in/link", data=data)
         assert (response.status_code, told in response.text) == (status, True)

@@ -228,6 +228,13 @@ class Limits:
         "live",
         derived="1000 where the door asks for sign-in, else 0",
     )
+    requests_per_s: int = key(
+        100,
+        whole(0, MANY),
+        "HTTP requests a second of one token, one operator, or all strangers at one address; three seconds' "
+        "worth may come at once. 0: no limit.",
+        "live",
+    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from whosin.web.cookies import Front
 from whosin.web.early import MetricsRender
 from whosin.web.entrance import routes as entrance
 from whosin.web.page import assets, charts, export, live, orders, views
+from whosin.web.rates import Rates
 from whosin.web.routes import (
     administration,
     cleanup,
@@ -56,6 +57,7 @@ def create_app(
     now_ms: Callable[[], int],
     open_on_loopback: bool,
     front: Front | None = None,
+    requests_per_s: Callable[[], float] = lambda: 0,
 ) -> FastAPI:
     """The API and the page, without the gate before them."""
     app = FastAPI(
@@ -71,7 +73,11 @@ def create_app(
     app.state.metrics = metrics
     app.state.streams = streams
     app.state.gatekeeper = Gatekeeper(
-        operations, Backoff(now_ms), open_on_loopback=open_on_loopback, front=front
+        operations,
+        Backoff(now_ms),
+        open_on_loopback=open_on_loopback,
+        front=front,
+        rates=Rates(now_ms, requests_per_s),
     )
     app.state.guesses = GuessBackoff(now_ms)
     operations.operators.changed.append(streams.look_again)

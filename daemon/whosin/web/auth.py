@@ -13,10 +13,11 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection, Request
 
 from whosin.operations import ROLES, Caller, Operations, SignedIn
-from whosin.web.backoff import Backoff
+from whosin.web.backoff import Backoff, network
 from whosin.web.cookies import SAFE_METHODS, Front
 from whosin.web.hosts import is_loopback_name
 from whosin.web.problem import Problem
+from whosin.web.rates import Rates
 
 CSRF_HEADER = "x-csrf-token"
 _LONGEST_TOKEN = 512
@@ -35,8 +36,10 @@ class Gatekeeper:
         *,
         open_on_loopback: bool,
         front: Front | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.front = front or Front()
+        self._rates = rates
         self._operations = operations
         self._backoff = backoff
         self._open_on_loopback = open_on_loopback
@@ -46,11 +49,14 @@ class Gatekeeper:
         token is still to be looked for there, by `check_csrf`."""
         request.state.signed_in = None
         if "authorization" in request.headers:
-            caller, what = self._by_token(request, bearer_token(request)), "token"
+            caller, what = self._by_token(request, self._token_sent(request)), "token"
+            self.count(f"token {caller.name}")
         else:
             signed_in = self.signed_in(request)
             if signed_in is None:
+                self.count_stranger(request)
                 raise self._nobody(request)
+            self.count(f"{signed_in.kind} {signed_in.caller.name}")
             if request.scope["method"] not in SAFE_METHODS:
                 self.front.check_origin(request)
                 if not token_in_form or CSRF_HEADER in request.headers:
@@ -61,6 +67,24 @@ class Gatekeeper:
             detail = f'This needs the role {role}; the {what} "{caller.name}" has the role {caller.role}.'
             raise Problem(403, "role", detail, needs=role, has=caller.role)
         return caller
+
+    def count(self, who: str) -> None:
+        """One more request of this caller; raises 429 for one too many."""
+        wait_s = self._rates.wait_s(who) if self._rates is not None else 0
+        if wait_s:
+            detail = f"Too many requests; ask again in {wait_s} s, and more slowly (limits.requests_per_s)."
+            raise Problem(429, "too_many_requests", detail, headers={"Retry-After": str(wait_s)})
+
+    def count_stranger(self, request: HTTPConnection) -> None:
+        """One more request of nobody that is known: its address counts."""
+        self.count(f"address {network(self.front.address_of(request))}")
+
+    def _token_sent(self, request: HTTPConnection) -> str:
+        try:
+            return bearer_token(request)
+        except Problem:
+            self.count_stranger(request)
+            raise
 
     def signed_in(self, request: HTTPConnection) -> SignedIn | None:
         """Who the request's cookie says it is; nothing else is checked."""
@@ -101,6 +125,7 @@ class Gatekeeper:
             raise Problem(429, "too_many_failures", detail, headers={"Retry-After": str(wait_s)})
         caller = self._operations.authenticate(token)
         if caller is None:
+            self.count_stranger(request)
             if self._backoff.failed(address, token):
                 log.warning("http.sign_in_slowed", address=address)
             raise _unauthorised("The token is not known here; it may have been revoked.", "invalid_token")

@@ -58,7 +58,7 @@ class Backoff:
         if digest in self._good:
             return 0
         now = self._now_ms()
-        known = (self._tokens.get(digest), self._addresses.get(_network(address)))
+        known = (self._tokens.get(digest), self._addresses.get(network(address)))
         until = max((failures.until_ms for failures in known if failures), default=0)
         return max(0, -(-(until - now) // 1000))
 
@@ -74,7 +74,7 @@ class Backoff:
         self._good.pop(digest, None)
         new = digest not in self._tokens
         self._note(self._tokens, digest, FREE_REPEATS)
-        return new and self._note(self._addresses, _network(address), FREE_TOKENS)
+        return new and self._note(self._addresses, network(address), FREE_TOKENS)
 
     def _note(self, known: OrderedDict[_K, _Failures], key: _K, free: int) -> bool:
         return _note(known, key, self._now_ms(), self._remembered, free) == 1
@@ -122,7 +122,7 @@ class GuessBackoff:
 
 
 def _pair(address: str, name: str, device: str | None) -> tuple[bytes, str]:
-    place = _network(address) if device is None else f"device {device}"
+    place = network(address) if device is None else f"device {device}"
     return _digest(f"{name}\n{place}"), place
 
 
@@ -157,7 +157,7 @@ def _digest(token: str) -> bytes:
     return hashlib.blake2b(token.encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """One IPv4 address, or the /64 that one IPv6 customer has."""
     try:
         parsed = ip_address(address)

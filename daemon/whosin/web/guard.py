@@ -118,8 +118,10 @@ class GuardedRoute(APIRoute):
             gatekeeper = gatekeeper_of(request)
             if role is not None:
                 request.state.caller = gatekeeper.admit(request, role)
-            elif request.method not in SAFE_METHODS:
-                gatekeeper.front.check_origin(request)
+            else:
+                gatekeeper.count_stranger(request)
+                if request.method not in SAFE_METHODS:
+                    gatekeeper.front.check_origin(request)
             check_query(request)
             if request.method not in _WITH_BODY:
                 return await handle(request)

@@ -105,6 +105,9 @@ def _roles(app: FastAPI) -> dict[tuple[str, str], str | None]:
 
 def _complete(operation: Json, method: str, path: str, role: str | None) -> None:
     responses = operation["responses"]
+    for asked in operation.get("parameters", ()):
+        if asked["in"] == "query":
+            _may_be_empty(asked)
     responses.pop("422", None)
     if role == "":
         return
@@ -116,6 +119,18 @@ def _complete(operation: Json, method: str, path: str, role: str | None) -> None
         operation["description"] = f"{operation.get('description', '')}\n\n{needs}".strip()
     for status in _possible(method, path):
         responses.setdefault(status, {"description": _PROBLEMS[status], "content": _PROBLEM_CONTENT})
+
+
+def _may_be_empty(asked: Json) -> None:
+    """A filter that is empty counts as one that is not given."""
+    schema = asked["schema"]
+    branches = schema.get("anyOf", [schema])
+    if any(set(one) <= {"type", "maxLength", "title"} and one["type"] == "string" for one in branches):
+        return
+    told = {name: schema[name] for name in ("title", "default", "description", "examples") if name in schema}
+    rest = {name: value for name, value in schema.items() if name not in told}
+    choices = rest.pop("anyOf", None) or [rest]
+    asked["schema"] = {**told, "anyOf": [*choices, {"type": "string", "maxLength": 0}]}
 
 
 _PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}

@@ -39,8 +39,10 @@ class PageRoute(APIRoute):
             request.state.signed_in = None
             if role is not None:
                 request.state.caller = gatekeeper.admit(request, role, token_in_form=True)
-            elif unsafe:
-                gatekeeper.front.check_origin(request)
+            else:
+                gatekeeper.count_stranger(request)
+                if unsafe:
+                    gatekeeper.front.check_origin(request)
             request.state.form = Fields()
             if not unsafe:
                 return await handle(request)

@@ -25,7 +25,6 @@ _STATUS_OF_CODE = {
     "bad_site": 400,
     "bad_resource": 400,
     "schema": 400,
-    "weak_password": 400,
     "forbidden": 403,
     "not_found": 404,
 }

@@ -1,8 +1,18 @@
 """What can be asked: filters of lists, and commands; checked against these before the engine sees them."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 STATUSES = ("active", "disconnected", "logged_off", "removed")
 
@@ -12,8 +22,23 @@ Text = Annotated[str, Field(max_length=1000)]
 Limit = Annotated[int, Field(ge=1, le=1000, description="How many items at most.")]
 Cursor = Annotated[str | None, Field(max_length=512, description='"next" of the answer before.')]
 Place = Annotated[str | None, Field(pattern="^[0-9]{0,15}$", description='"next" of the answer before.')]
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9._@+-]{1,64}$", description="Letters, digits and . _ @ + -")]
+SiteId = Annotated[str, Field(pattern="^[A-Za-z0-9._~:-]{1,64}$", examples=["north"])]
 Role = Literal["viewer", "operator", "administrator"]
 AccountRole = Literal["client", "gateway", "observer"]
+
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)")
+
+
+def _instant(given: Any) -> Any:
+    """A number would be taken for seconds since 1970, which nobody means."""
+    if isinstance(given, str) and not _RFC3339.fullmatch(given):
+        raise ValueError("expected a moment as in 2026-11-02T08:15:00Z")
+    return given
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 
 
 class Filter(BaseModel):
@@ -99,8 +124,8 @@ class HistoryFilter(Filter):
     ] = None
     resource: Asked | None = None
     q: Annotated[Asked | None, Field(description="Text found anywhere in the event.")] = None
-    since: Annotated[AwareDatetime | None, Field(description="From this moment on, itself included.")] = None
-    until: Annotated[AwareDatetime | None, Field(description="Before this moment.")] = None
+    since: Annotated[Instant | None, Field(description="From this moment on, itself included.")] = None
+    until: Annotated[Instant | None, Field(description="Before this moment.")] = None
     limit: Limit = 100
     cursor: Place = None
 
@@ -168,15 +193,15 @@ class BackupTo(Command):
 
 
 class NewToken(Command):
-    name: Annotated[Word, Field(examples=["till-screen"])]
+    name: Annotated[Name, Field(examples=["till-screen"])]
     role: Role
-    site: Annotated[Word | None, Field(description="Limit it to one site.")] = None
+    site: Annotated[SiteId | None, Field(description="Limit it to one site.")] = None
 
 
 class NewAccount(Command):
-    name: Annotated[Word, Field(examples=["portal-a"])]
+    name: Annotated[Name, Field(examples=["portal-a"])]
     role: AccountRole
-    site: Word
+    site: SiteId
     user: Annotated[Word | None, Field(description="The only user it may speak for. Default: any.")] = None
 
 
@@ -184,31 +209,44 @@ Password = Annotated[str, Field(max_length=1024)]  # how long one must and may b
 
 
 class NewOperator(Command):
-    name: Annotated[Word, Field(examples=["grace"])]
+    name: Annotated[Name, Field(examples=["grace"])]
     role: Role
-    site: Annotated[Word | None, Field(description="Limit the operator to one site.")] = None
+    site: Annotated[SiteId | None, Field(description="Limit the operator to one site.")] = None
     password: Annotated[
         Password | None, Field(description="Default: the person chooses one, by a one-time link.")
     ] = None
 
 
 class OperatorChange(Command):
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     role: Role = "viewer"
-    site: Annotated[Word | None, Field(description="null: every site.")] = None
+    site: Annotated[SiteId | None, Field(description="null: every site.")] = None
     disabled: Annotated[bool, Field(description="Whether the operator is kept out.")] = False
+
+
+_ONE_WAY: list[JsonValue] = [
+    {"required": ["name", "password"], "not": {"required": ["token"]}},
+    {"required": ["token"], "not": {"anyOf": [{"required": ["name"]}, {"required": ["password"]}]}},
+]
 
 
 class SignInWith(Command):
     """A name and a password, or a token."""
 
-    name: Annotated[str | None, Field(max_length=256)] = None
-    password: Password | None = None
-    token: Annotated[str | None, Field(max_length=512, description="A bearer token.")] = None
+    model_config = ConfigDict(json_schema_extra={"oneOf": _ONE_WAY})
+
+    name: Annotated[str, Field(max_length=256)] = ""
+    password: Password = ""
+    token: Annotated[str, Field(max_length=512, description="A bearer token.")] = ""
+
+    @property
+    def by_token(self) -> bool:
+        return "token" in self.model_fields_set
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        by_name = self.name is not None and self.password is not None
-        if by_name == (self.token is not None) or (self.name is None) != (self.password is None):
+        if self.model_fields_set not in ({"name", "password"}, {"token"}):
             raise ValueError("expected name and password, or token alone")
         return self
 

@@ -48,6 +48,7 @@ class HttpServer:
     `loopback`: only this machine reaches it, so metrics and counts need no token. `allowed_hosts`: names
     besides those of loopback under which it may be asked. `tls_cert` and `tls_key` are PEM files.
     `behind_proxy`: a proxy does HTTPS, and tells in X-Forwarded-For who asks.
+    `requests_per_s` is of each caller; 0: no limit.
     `start` raises OSError when it cannot listen, or when the certificate cannot be used.
     """
 
@@ -63,6 +64,7 @@ class HttpServer:
         tls_cert: str | None = None,
         tls_key: str | None = None,
         behind_proxy: bool = False,
+        requests_per_s: Callable[[], float] = lambda: 0,
         bounds: Bounds | None = None,
         now_ms: Callable[[], int] = lambda: int(monotonic() * 1000),
     ) -> None:
@@ -78,7 +80,13 @@ class HttpServer:
 
             front = Front(secure=bool(tls_cert) or behind_proxy, behind_proxy=behind_proxy, hosts=hosts)
             return create_app(
-                operations, metrics, self._streams, now_ms=now_ms, open_on_loopback=loopback, front=front
+                operations,
+                metrics,
+                self._streams,
+                now_ms=now_ms,
+                open_on_loopback=loopback,
+                front=front,
+                requests_per_s=requests_per_s,
             )
 
         hosts = Hosts(allowed_hosts)

@@ -74,7 +74,7 @@ def refuse(error: Refused) -> NoReturn:
     match error.code:
         case "wrong_password" | "wrong_token" | "bad_link":
             raise Problem(403, error.code, detail) from None
-        case "weak_password" | "bad_name":
+        case "bad_name":
             raise Problem(400, error.code, detail) from None
         case "busy":
             raise Problem(503, "busy", detail, headers={"Retry-After": "2"}) from None

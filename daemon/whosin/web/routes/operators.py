@@ -43,10 +43,10 @@ def _me(caller: Caller, signed_in: SignedIn | None) -> Response:
 async def sign_in(request: Request, body: SignInWith) -> Response:
     """By name and password, or by a token; the answer sets the session's cookie. Programs do better with a
     bearer token, which needs neither cookie nor CSRF token."""
-    if body.token is not None:
+    if body.by_token:
         fresh = await entering.by_token(request, body.token)
     else:
-        fresh = await entering.by_password(request, body.name or "", body.password or "")
+        fresh = await entering.by_password(request, body.name, body.password)
     return entering.with_cookies(_me(fresh.signed_in.caller, fresh.signed_in), request, fresh)
 
 
@@ -99,7 +99,7 @@ async def add_operator(body: NewOperator, engine: Engine, who: Who) -> Response:
 async def change_operator(name: Name, body: OperatorChange, engine: Engine, who: Who) -> Response:
     """Only what is given changes, at once, for open sessions too; disabling ends them. The last administrator
     of all sites stays one."""
-    changes = body.model_dump(include=body.model_fields_set)
+    changes = body.model_dump(exclude_unset=True)
     if not changes:
         raise Problem(400, "nothing", "Nothing is given to change: role, site or disabled.")
     if "site" in changes:
