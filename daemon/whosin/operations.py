@@ -66,6 +66,20 @@ class SessionQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class LockQuery:
+    """All given filters hold together. `sort`: as for sessions; "" is worst first. The cursor is digits."""
+
+    site: str | None = None
+    company: str | None = None
+    text: str | None = None  # found in resource, user, machine, company, activity
+    blocking: bool = False  # only those that keep somebody waiting
+    left_behind: bool = False
+    sort: str | None = None  # resource, user, company, since, blocks
+    limit: int = 100
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     items: list[Json]
     next: str | None
@@ -226,6 +240,10 @@ class Operations(Protocol):
     ) -> list[Json]:
         """{site, company, resource, mode, token, since, sticky, left_behind, release_at, activity, guidance,
         rule, session, user, machine, client, status, blocks [as above]}."""
+        ...
+
+    async def find_locks(self, query: LockQuery, caller: Caller) -> Page:
+        """A page of the same items. Refused `bad_sort`."""
         ...
 
     async def free_lock(

@@ -256,3 +256,63 @@ def test_every_table_can_be_taken_along(office: Office, operator: Open) -> None:
         status, found = office.daemon.get(f"/export/{table}.json")
         assert (status, isinstance(found, list)) == (200, True)
     assert json.dumps(office.daemon.get("/export/users.json?q=anna")[1]).count('"id"') == 1
+
+
+def test_locks_show_the_worst_first_and_are_filtered_sorted_and_freed(office: Office, operator: Open) -> None:
+    anna, ben, jon = office.enter("anna"), office.enter("ben"), office.enter("jon")
+    for resource in ("sales-order/SO-1", "stock/bay-4"):
+        office.lock(anna, resource)
+    office.lock(jon, "menu-editor", sticky=True)
+    office.lock(ben, "stock/bay-4", wait_s=600)
+    page = operator("/locks")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.first).to_contain_text("stock/bay-4")
+    expect(rows.first).to_contain_text("1 ben")
+    page.get_by_role("link", name="Resource").click()
+    expect(rows.first).to_contain_text("menu-editor")
+    page.get_by_label("Show").select_option("blocking")
+    expect(rows).to_have_count(1)
+    office.daemon.api("POST", "sessions/logoff", {"ids": [jon], "force": True})
+    page.get_by_label("Show").select_option("left")
+    expect(rows).to_have_count(1)
+    page.get_by_role("button", name="Free…").click()
+    expect(page.locator("#dialog")).to_contain_text("left behind by jon")
+    page.get_by_role("button", name="Free it").click()
+    expect(page.locator("#dialog")).to_contain_text("menu-editor is free.")
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("No lock matches these filters.")).to_be_visible()
+
+
+def test_a_follow_up_is_ticked_off_with_a_note(office: Office, operator: Open) -> None:
+    anna = office.enter("anna")
+    office.lock(anna, "vat-return")
+    office.fall(anna)
+    office.daemon.api("POST", "sessions/logoff", {"ids": [anna]})
+    page = operator("/followups")
+    expect(page.locator("#tab-followups .count")).to_have_text("1")
+    page.get_by_role("button", name="Done…").click()
+    page.locator("#dialog").get_by_label("Note").fill("receipt found")
+    page.get_by_role("button", name="It is done").click()
+    expect(page.locator("#dialog")).to_contain_text("Done by admin")
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("Nothing is left to do.")).to_be_visible()
+    page.get_by_label("Show").select_option("done")
+    expect(page.locator("tbody tr")).to_contain_text("receipt found")
+
+
+def test_the_keyboard_alone_clears_a_login(office: Office, operator: Open) -> None:
+    anna = office.enter("anna")
+    office.fall(anna)
+    page = operator("/disconnected")
+    page.locator(f'tr[data-id="{anna}"]').focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#action")).to_contain_text("anna")
+    page.keyboard.press("Delete")
+    expect(page.locator("#dialog")).to_contain_text("Log off 1 login?")
+    page.keyboard.type("gone home")
+    page.keyboard.press("Enter")
+    expect(page.locator("#dialog")).to_contain_text("1 login logged off")
+    page.keyboard.press("Enter")
+    expect(page.locator("#dialog[open]")).to_have_count(0)
+    assert office.daemon.status(anna) == "removed"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.web.fake_operators import FakeOperators
 from whosin.errors import Refused, StoreError
-from whosin.operations import Caller, Page, SessionQuery
+from whosin.operations import Caller, LockQuery, Page, SessionQuery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -185,6 +185,10 @@ class FakeOperations:
                 "machine": "PC-7", "client": "desktop", "status": "active",
                 "blocks": base["blocks"]}  # fmt: skip
         return [base["locks"][0] | more | {"token": token} for token in range(3)]
+
+    async def find_locks(self, query: LockQuery, caller: Caller) -> Page:
+        items = await self.locks(caller, site=query.site, company=query.company)
+        return Page(items, None, len(items))
 
     async def free_lock(
         self, site: str, company: str, resource: str, caller: Caller, reason: str | None

@@ -19,6 +19,7 @@ from whosin.desk.access import Access
 from whosin.desk.day import Day
 from whosin.desk.followups import Followups
 from whosin.desk.listing import list_sessions, matching
+from whosin.desk.locklist import list_locks
 from whosin.desk.logoff import LogOff
 from whosin.desk.numbers import Numbers
 from whosin.desk.stirs import stirs
@@ -26,7 +27,7 @@ from whosin.desk.views import Views
 from whosin.engine.engine import Engine
 from whosin.errors import Refused, StoreError
 from whosin.model import Status
-from whosin.operations import Caller, Json, Page, SessionQuery
+from whosin.operations import Caller, Json, LockQuery, Page, SessionQuery
 from whosin.ports import EventRow, HistoryQuery, Loaded
 from whosin.rules.locks import book_of
 
@@ -133,6 +134,10 @@ class Desk(Access):
             found += [self.views.lock(lock) for lock in held]
         await self._settled()
         return found
+
+    async def find_locks(self, query: LockQuery, caller: Caller) -> Page:
+        await self._settled()
+        return await list_locks(self.engine, self.views, query, caller)
 
     async def companies(self, caller: Caller) -> list[Json]:
         await self._settled()

@@ -22,9 +22,9 @@ from whosin.web.page.views import (
     SESSION_FILTERS,
     USER_STATUSES,
     WORST_FIRST,
-    find_locks,
     followup_query,
     history_query,
+    lock_query,
     session_query,
 )
 from whosin.web.pageguard import PageForViewers
@@ -80,7 +80,7 @@ def _batches(table: str, request: Request, engine: Operations, who: Caller) -> B
         case "followups":
             return _followups(Address.of("/followups", query, FOLLOWUP_FILTERS), engine, who)
         case "locks":
-            return _once(find_locks(engine, who, Address.of("/locks", query, LOCK_FILTERS)))
+            return _locks(Address.of("/locks", query, LOCK_FILTERS), engine, who)
         case "companies":
             return _once(engine.companies(who))
         case _:
@@ -112,6 +112,16 @@ async def _history(address: Address, engine: Operations, who: Caller) -> Batches
         if page.next is None:
             return
         query = replace(query, before_seq=int(page.next))
+
+
+async def _locks(address: Address, engine: Operations, who: Caller) -> Batches:
+    query = replace(lock_query(address), limit=BATCH, cursor=None)
+    while True:
+        page = await engine.find_locks(query, who)
+        yield page.items
+        if page.next is None:
+            return
+        query = replace(query, cursor=page.next)
 
 
 async def _followups(address: Address, engine: Operations, who: Caller) -> Batches:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from whosin.operations import Page, SessionQuery
+from whosin.operations import LockQuery, Page, SessionQuery
 from whosin.ports import FollowupQuery, HistoryQuery
 from whosin.web.auth import Engine, Who
 from whosin.web.page.address import Address
@@ -22,10 +22,11 @@ Json = dict[str, Any]
 
 ROWS = 50
 SESSION_FILTERS = ("q", "site", "company", "client", "status", "sort")
-LOCK_FILTERS = ("q", "site", "company", "state")
+LOCK_FILTERS = ("q", "site", "company", "state", "sort")
 FOLLOWUP_FILTERS = ("q", "site", "company", "session", "status")
 HISTORY_FILTERS = ("q", "site", "company", "user", "session", "resource", "type", "since", "until")
 PASSES = 20
+COMPANY_SORTS = ("site", "company", "active", "disconnected", "locks", "waiting")
 
 _IN = ("active",)
 _LEFT = ("logged_off",)
@@ -73,30 +74,11 @@ async def session(request: Request, ident: str, engine: Engine, who: Who) -> Res
 @view.get("/locks")
 async def locks(request: Request, engine: Engine, who: Who) -> Response:
     address = Address.of("/locks", request.query_params, LOCK_FILTERS)
-    found = await find_locks(engine, who, address)
-    shown, paging_ = cut(address, found)
-    return await show(request, engine, who, "locks", address, items=shown, paging=paging_)
-
-
-async def find_locks(engine: Engine, who: Who, address: Address) -> list[Json]:
-    """Those that keep somebody waiting first."""
-    found = await engine.locks(who, site=address.get("site"), company=address.get("company"))
-    text = (address.get("q") or "").casefold()
-    state = address.get("state")
-    chosen = [
-        lock
-        for lock in found
-        if _fits(lock, text) and (state is None or lock["left_behind" if state == "left" else "blocks"])
-    ]
-    chosen.sort(key=lambda it: (-len(it["blocks"]), it["since"] or ""))
-    return chosen
-
-
-def _fits(lock: Json, text: str) -> bool:
-    if not text:
-        return True
-    words = (lock["resource"], lock["user"], lock["machine"], lock["company"], lock["activity"])
-    return any(text in word.casefold() for word in words if word)
+    query = lock_query(address)
+    found = await engine.find_locks(query, who)
+    return await show(
+        request, engine, who, "locks", address, found=found, sort=query.sort, paging=paging(address, found)
+    )
 
 
 @view.get("/followups")
@@ -121,15 +103,18 @@ async def history(request: Request, engine: Engine, who: Who) -> Response:
 
 @view.get("/companies")
 async def companies(request: Request, engine: Engine, who: Who) -> Response:
-    address = Address.of("/companies", request.query_params, ("q", "site"))
+    address = Address.of("/companies", request.query_params, ("q", "site", "sort"))
     text = (address.get("q") or "").casefold()
     found = [
         one
         for one in await engine.companies(who)
         if address.get("site") in (None, one["site"]) and text in f"{one['site']}/{one['company']}".casefold()
     ]
-    shown, paging_ = cut(address, found)
-    return await show(request, engine, who, "companies", address, companies=shown, paging=paging_)
+    sort = address.get("sort") or "site"
+    if sort.lstrip("-") in COMPANY_SORTS:
+        found.sort(key=lambda it: it[sort.lstrip("-")], reverse=sort.startswith("-"))
+    shown, places = cut(address, found)
+    return await show(request, engine, who, "companies", address, companies=shown, sort=sort, paging=places)
 
 
 # --- from an address to a question ----------------------------------------------------------------------
@@ -145,6 +130,20 @@ def session_query(address: Address, statuses: tuple[str, ...], sort: str) -> Ses
         sort=address.get("sort") or sort,
         limit=ROWS,
         cursor=address.get("cursor"),
+    )
+
+
+def lock_query(address: Address) -> LockQuery:
+    state, cursor = address.get("state"), address.get("cursor") or ""
+    return LockQuery(
+        site=address.get("site"),
+        company=address.get("company"),
+        text=address.get("q"),
+        blocking=state == "blocking",
+        left_behind=state == "left",
+        sort=address.get("sort"),
+        limit=ROWS,
+        cursor=cursor if cursor.isdecimal() and len(cursor) < 10 else None,
     )
 
 
