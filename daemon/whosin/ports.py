@@ -334,7 +334,7 @@ class Changes:
     sessions: dict[int, SessionRow] = field(default_factory=dict)
     beats: list[BeatRow] = field(default_factory=list)
     turns: dict[int, TurnRow] = field(default_factory=dict)
-    companies: dict[tuple[str, str], int] = field(default_factory=dict)
+    companies: dict[tuple[str, str], int | None] = field(default_factory=dict)
     locks: dict[tuple[str, str, int], LockRow | None] = field(default_factory=dict)
     wants: dict[tuple[str, str, int], WantRow | None] = field(default_factory=dict)
     events: list[EventRow] = field(default_factory=list)

@@ -141,8 +141,8 @@ class Driver:
             at, ident, Heartbeat(**fields) if fields else BARE_HEARTBEAT, source=source, company=company
         )
 
-    def logout(self, at: int, ident: str, *, source: str = DOOR) -> None:
-        self.hear(at, ident, Logout(), source=source)
+    def logout(self, at: int, ident: str, *, source: str = DOOR, **where: str) -> None:
+        self.hear(at, ident, Logout(), source=source, **where)
 
     def lost(self, at: int, ident: str, conn: int | None = None, *, source: str = DOOR) -> None:
         self.hear(at, ident, Lost(conn), source=source)
@@ -153,7 +153,8 @@ class Driver:
         """Ask for a lock; the last answer to this session."""
         if more.pop("shared", False):
             more["mode"] = "shared"
-        self.hear(at, ident, LockRequest(resource, **more), source=source, company=company)
+        site = more.pop("site", "s")
+        self.hear(at, ident, LockRequest(resource, **more), source=source, site=site, company=company)
         return self.told(ident, "lock")[-1]
 
     def unlock(self, at: int, ident: str, resource: str, token: int | None = None) -> bool:

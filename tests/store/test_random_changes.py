@@ -68,7 +68,7 @@ CHANGES = st.builds(
     sessions=SESSIONS,
     beats=BEATS,
     turns=TURNS,
-    companies=st.dictionaries(PLACES.map(lambda place: place[:2]), NUMBERS, max_size=2),
+    companies=st.dictionaries(PLACES.map(lambda place: place[:2]), st.none() | NUMBERS, max_size=2),
     locks=keyed(PLACES, lock_of),
     wants=keyed(PLACES, want_of),
     events=st.lists(st.builds(rows.event, st.integers(1, 30), reason=TEXTS, data=st.binary()), max_size=4),
@@ -124,7 +124,8 @@ class Model:
         self.events |= {row.seq: row for row in changes.events}
         self.passes |= changes.passes
         self.followups |= changes.followups
-        self.companies |= changes.companies
+        for key, token in changes.companies.items():
+            self.companies.pop(key, None) if token is None else self.companies.update({key: token})
         self.meta |= changes.meta
         for name, held in self.rest.items():
             for key, row in getattr(changes, name).items():

@@ -40,6 +40,7 @@ TOMBS = 20_000
 QUEUING = ("lock", "unlock")  # verbs by which one session's turn depends on another's
 PARTING = ("lost", "logout")  # those that are no sign of life
 LOOK_UP_MS = 1_000  # a look-up that takes longer keeps nobody waiting who is known
+FENCE = "fence"  # where the store keeps from which token on new companies begin
 CLOSE_S = 2.0  # a store that hangs must not keep the process from ending
 
 log = structlog.get_logger("whosin.engine")
@@ -131,6 +132,7 @@ class Engine:
             # A new one takes over whom another heard that is no more, and so what that has seen.
             proof = proofs.get(transport.source) or max(proofs.values(), default=0)
             self.roll.watch(transport.source, min(now, self.rows.line(proof)) if proof else now)
+        self.roll.room.floor = int(loaded.meta.get(FENCE, 0))
         restore(self.roll, loaded, self.rows, now)
         self.seq = loaded.last_seq
         self.roll.next_followup = loaded.last_followup + 1
@@ -561,6 +563,10 @@ class Engine:
                 spot = (want.company.site, want.company.name, want.order)
                 changes.wants[spot] = rows.want(want) if kept else None
             out.wants.clear()
+        if out.gone:
+            changes.companies.update(dict.fromkeys(out.gone))
+            changes.meta[FENCE] = str(self.roll.room.floor)
+            out.gone.clear()
         if out.companies:
             for company in out.companies:
                 changes.companies[company.site, company.name] = company.token

@@ -28,12 +28,15 @@ class Clearing:
         self._parked: dict[Session, None] = {}  # held back
         self._lifts = 0  # holds lifted when the parked were last looked at
         self._sites: dict[str, list[Company]] = {}
-        self._sited = 0  # of so many companies
 
     def set_policy(self, policy: Policy) -> None:
         """The time after which one goes may be another: all are told of again by `locks.blocking`."""
         self.policy = policy
         self._queue.clear()
+
+    def moved(self) -> None:
+        """A company has come or gone."""
+        self._sites.clear()
 
     def forget(self, session: Session) -> None:
         """It is over."""
@@ -69,9 +72,7 @@ class Clearing:
             self._silence.suspect(session, self._peers(session.company.site), at_ms)
 
     def _peers(self, site: str) -> Iterator[Session]:
-        if self._sited != len(self._companies):
-            self._sited = len(self._companies)
-            self._sites.clear()
+        if not self._sites:
             for company in self._companies.values():
                 self._sites.setdefault(company.site, []).append(company)
         for company in self._sites[site]:

@@ -11,7 +11,8 @@ class Outcome:
     """Filled by the rules, emptied by the engine. Objects are named, not copied: it takes their rows."""
 
     __slots__ = (
-        "answers", "companies", "entered", "events", "followups", "holds", "locks", "sessions", "wants",
+        "answers", "companies", "entered", "events", "followups", "gone", "holds", "locks", "sessions",
+        "wants",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -22,6 +23,7 @@ class Outcome:
         self.locks: dict[Lock, None] = {}
         self.wants: dict[Want, bool] = {}  # False: forgotten
         self.companies: dict[Company, None] = {}
+        self.gone: dict[tuple[str, str], None] = {}  # companies that are no more
         self.followups: list[Followup] = []
         self.holds: dict[tuple[str, str, str], None] = {}
 

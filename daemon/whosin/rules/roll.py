@@ -21,6 +21,7 @@ from whosin.rules.limiter import Limiter
 from whosin.rules.locks import Locks, blocked_by
 from whosin.rules.outcome import Outcome
 from whosin.rules.persons import Persons
+from whosin.rules.room import Room
 from whosin.rules.sight import Sight
 from whosin.rules.silence import Silence
 from whosin.rules.states import Trigger, after
@@ -67,6 +68,7 @@ class Roll:
         self.next_followup = 1
         self._persons = Persons()
         self._words = Words()  # names of programs, and numbers of system sessions
+        self.room = Room(self.companies)
         self._clearing = Clearing(policy, self.companies, self.locks, self.silence)
         self.policy = policy
         self._patience = _patience(policy)
@@ -250,15 +252,16 @@ class Roll:
 
     def _login(self, sender: Sender, message: Login, at_ms: int) -> Session | None:
         company = self.companies.get((sender.site, sender.company))
-        refusal = admission.forbidden(sender, message) or admission.over_limit(
-            self.policy.limits, len(self.sessions), len(self.companies), new_company=company is None
-        )
+        refusal = admission.forbidden(sender, message) or self._over_limit(company is None, at_ms)
         if refusal is not None:
             self._refuse(sender, message, at_ms, refusal)
             return None
         if company is None:
             company = self.companies[sender.site, sender.company] = Company(sender.site, sender.company)
+            company.token = self.room.floor
             self.out.companies[company] = None
+            self.out.gone.pop((company.site, company.name), None)
+            self._clearing.moved()
         session = Session(
             self.next_key, sender.session, company, message.user, self._words.same(message.client), at_ms
         )
@@ -278,6 +281,14 @@ class Roll:
         )  # fmt: skip
         self._accept(session)
         return session
+
+    def _over_limit(self, new_company: bool, at_ms: int) -> admission.Refusal | None:
+        limits = self.policy.limits
+        full = new_company and len(self.companies) >= limits.companies
+        if full and len(self.sessions) < limits.sessions and (gone := self.room.make(at_ms)) is not None:
+            self.out.companies.pop(gone, None)
+            self.out.gone[gone.site, gone.name] = None
+        return admission.over_limit(limits, len(self.sessions), len(self.companies), new_company=new_company)
 
     speaks_for = staticmethod(admission.speaks_for)
 

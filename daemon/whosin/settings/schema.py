@@ -216,7 +216,9 @@ class Limits:
     """What strangers can make the daemon hold, and do."""
 
     sessions: int = key(200_000, whole(1, MANY), "Active and disconnected sessions.", "live")
-    companies: int = key(20_000, whole(1, MANY), "Companies of all sites.", "live")
+    companies: int = key(
+        20_000, whole(1, MANY), "Companies of all sites; at the limit an empty one makes room.", "live"
+    )
     locks_per_session: int = key(1_000, whole(1, MANY), "Locks that one session holds.", "live")
     waiters: int = key(10_000, whole(1, MANY), "Requests for locks that wait.", "live")
     refusals: int = key(50_000, whole(1, MANY), "Refused requests for locks that are remembered.", "live")

@@ -66,7 +66,9 @@ def apply(db: sqlite3.Connection, changes: Changes) -> None:
         if changes.events:
             _put_many(db, sql.PUT_EVENT, changes.events)
         if changes.companies:
-            db.executemany(sql.PUT_COMPANY, [(*key, token) for key, token in changes.companies.items()])
+            rows = changes.companies.items()
+            db.executemany(sql.PUT_COMPANY, [(*key, token) for key, token in rows if token is not None])
+            db.executemany(sql.DROP_COMPANY, [key for key, token in rows if token is None])
         if changes.passes:
             db.executemany(sql.PUT_PASS, map(tuple, changes.passes.values()))
         if changes.meta:
