@@ -137,6 +137,22 @@ async def test_no_pass_starts_while_blind_or_in_the_grace_after_it(bench: Bench)
     assert bench.status("s1.a.0") is None
 
 
+async def test_after_a_restart_a_pass_waits_out_the_grace_also_where_nobody_was_known(bench: Bench) -> None:
+    again = await bench.crash()
+    await again.login("a", client="web")
+    report = await again.desk.run_cleanup(BOSS)
+    assert report["state"] == "waiting"
+    await again.go(299, step_s=0.6)  # the web's grace
+    assert (await again.desk.cleanup(BOSS))["waiting_for"] == ["grace"]
+    await again.go(2)
+    assert (await again.desk.cleanup(BOSS))["waiting_for"] == []
+
+
+async def test_the_very_first_start_is_no_blindness(bench: Bench) -> None:
+    await bench.login("a", client="web")
+    assert (await bench.desk.run_cleanup(BOSS))["state"] == "finished"
+
+
 async def test_a_blocking_login_goes_soon_after_its_deadline_where_the_site_wants_it(tmp_path: Path) -> None:
     policy = replace(Policy(TYPES), blocking_after_ms=20_000)
     bench = await Bench(tmp_path / "whosin.db", policy=policy).start(enabled=True)

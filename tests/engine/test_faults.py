@@ -317,3 +317,20 @@ async def test_a_late_proof_ends_blindness_when_it_comes_not_when_it_was_asked_f
     await bench.go(0.2)
     assert bench.status("a") == "disconnected"
     await bench.close()
+
+
+async def test_who_waits_for_a_look_up_while_we_are_blind_is_spared_that_time(bench: Bench) -> None:
+    """Nobody is on the roll yet when we see again: what the first to come said waits for the store."""
+    store = moody(bench)
+    store.unreadable = True
+    await bench.say("a", "login", {"user": "anna", "client": "desktop"})
+    bench.engine.blinded("door")
+    bench.wire.proves = False
+    await bench.go(301, step_s=0.6)
+    bench.wire.proves = True
+    bench.engine.sighted("door", bench.clock.now)
+    await bench.say("a", "heartbeat", qos=0)
+    store.unreadable = False
+    await bench.go(1)
+    assert bench.status("a") == "active"
+    assert bench.published("session.disconnected") == []

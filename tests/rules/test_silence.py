@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.rules.driver import DEFAULTS, START, Driver
+from tests.rules.driver import DEFAULTS, DOOR, LINK, START, Driver
 from whosin.model import ClientType, Company, MassSilence, Policy, Session, Status
 from whosin.rules.outcome import Outcome
 from whosin.rules.silence import Silence
@@ -127,6 +127,37 @@ def test_those_who_fell_before_the_window_are_not_held():
     beat(d, 200 * S, range(2, 30))
     d.pass_to(500 * S)
     assert held(d) == set(range(2, 30))
+
+
+def test_who_fell_first_and_was_proven_last_is_held_with_the_others_under_the_same_alert():
+    d = Driver(sources=(DOOR, LINK))
+    for n in range(26):
+        d.login(n // 13, f"s{n}", user=f"user {n}", source=(LINK, DOOR)[n // 13])
+    d.prove(300 * S + 1)
+    d.sweep(301 * S)
+    assert len(alerts(d)) == 1
+    assert held(d) == set(range(13, 26))
+    d.prove(301 * S, LINK)
+    d.sweep(301 * S)
+    assert held(d) == set(range(26))
+    assert len(alerts(d)) == 1
+
+
+def test_who_is_quiet_when_a_pass_asks_is_held_even_if_it_turns_out_to_have_fallen_first():
+    d = Driver(sources=(DOOR, LINK))
+    for n in range(20):
+        d.login(n // 19, f"s{n}", user=f"user {n}", source=(LINK, DOOR)[n // 19])
+    d.prove(300 * S + 1)
+    d.sweep(301 * S)
+    d.roll.suspect(d.session("s19"), START + 301 * S)
+    assert held(d) == {19}
+    rehearsed = d.roll.silence.rehearse()
+    d.prove(301 * S, LINK)
+    d.sweep(301 * S)
+    assert held(d) == set(range(20))
+    assert len(alerts(d)) == 1
+    rehearsed()
+    assert {hold.opened_ms for hold in d.roll.silence.holds.values()} == {START + 300 * S + 1}
 
 
 def test_people_who_fall_for_themselves_over_the_day_are_no_mass():

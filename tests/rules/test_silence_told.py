@@ -74,7 +74,8 @@ def sound(silence: Silence) -> None:
     for key, group in silence._groups.items():
         assert group.falls == sorted(group.falls)
         assert group.untold == sum(not fall.told for fall in group.falls)
-        assert not (key in silence.holds and group.untold)
+        if hold := silence.holds.get(key):
+            assert all(fall.told or fall.at_ms < hold.opened_ms for fall in group.falls)
         assert listed.count(key) == group.listed
         assert group.listed or not group.falls
 
@@ -588,3 +589,52 @@ def test_a_group_whose_last_fall_is_forgotten_is_not_kept_for_good():
     b.silence.tick(131, 131)
     assert b.silence._groups == {}
     assert not b.silence._recent
+
+
+# --- who fell before the hold's window opened ----------------------------------------------------------------
+
+
+def stray_and_mass(b: Bench) -> list[Session]:
+    """One falls, four say goodbye, three more fall: these are a mass of five, and four are none of ten."""
+    robots = b.come(10)
+    b.come(1_000, "B")
+    b.fall(100, robots[0])
+    for session in robots[6:]:
+        b.silence.inactive(session)
+    b.fall(110, *robots[1:4])
+    assert b.silence.holds["s", "A", "robot"].opened_ms == 110
+    assert b.silence.held(robots[0]) is None
+    return robots
+
+
+def test_a_hold_reaches_back_once_an_earlier_window_is_a_mass_too_without_another_alert():
+    b = Bench()
+    robots = stray_and_mass(b)
+    b.fall(111, robots[4])
+    assert b.silence.held(robots[0]) is b.silence.holds["s", "A", "robot"]
+    assert b.alerts() == [(110, "A", 3, 5)]
+    assert b.silence.holds["s", "A", "robot"].until_ms == 1_110
+
+
+def test_looking_back_in_vain_grows_rarer_and_a_pass_looks_all_the_same(looks):
+    b = Bench()
+    robots = stray_and_mass(b)
+    b.fall(111, *b.come(400, at=105))  # none of them was there when the stray one fell
+    assert len(looks) < 60
+    b.fall(112, robots[4])
+    assert b.silence.held(robots[0]) is None
+    b.suspect(robots[0], 113)
+    assert b.silence.held(robots[0])
+
+
+def test_what_a_dry_run_found_is_found_again_by_the_pass():
+    b = Bench()
+    robots = stray_and_mass(b)
+    b.fall(111, *b.come(400, at=105), robots[4])
+    forget = b.silence.rehearse()
+    b.suspect(robots[0], 113)
+    forget()
+    sound(b.silence)
+    assert b.silence.held(robots[0]) is None
+    b.suspect(robots[0], 113)
+    assert b.silence.held(robots[0])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tests.simulator.world import Alarm, World
 
 SYN_MS = 3_000  # nobody answers
+CONNACK_MS = 3_000  # nor to a CONNECT: nothing else is written until then, so nothing else would tell
 
 
 class Client:
@@ -130,10 +131,15 @@ class Client:
             will=will, properties=Properties(session_expiry_interval=self.expiry_s or None),
         )  # fmt: skip
         self._write(encode(packet, V5))
+        self.world.after(CONNACK_MS, self._unwelcome, line)
         if self._waiting is not None:
             self._waiting.cancel()
         if self._alarm is None:
             self._alarm = self.world.after(max(500, self.keep_alive_ms // 2), self._look)
+
+    def _unwelcome(self, line: int) -> None:
+        if line == self._line and self.conn is not None and not self.up:
+            self.drop()
 
     def _look(self) -> None:
         """Twice in a keep-alive: ping, and give up where nobody answers."""

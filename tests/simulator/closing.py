@@ -47,7 +47,7 @@ def judge_end(stage: Stage, oracle: Oracle) -> History:
     history_room.replay(stage.world, history)
     _memory(stage, history)
     _passes(stage, history)
-    history_room.judge_masses(stage.world, history, stage.script)
+    history_room.judge_masses(stage.world, history, stage.script, oracle.dates)
     _answers(stage, history)
     _published(stage, history)
     _lives(stage, history)

@@ -201,21 +201,33 @@ def _judge_pass(world: World, history: History, ident: int, span: tuple[int, int
 # --- mass silence ------------------------------------------------------------------------------------------
 
 
-def judge_masses(world: World, history: History, script: Script) -> int:
-    """Who fell in a mass silence is not removed automatically until it is confirmed or over (rule 9)."""
+def judge_masses(world: World, history: History, script: Script, dates: dict[int, tuple[int, int]]) -> int:
+    """Who fell in a mass silence is not removed automatically until it is confirmed or over (rule 9).
+
+    `dates`: by the daemon's timeline, with its life; the wall clock that is stored may be set meanwhile.
+    """
     mass = script.settings
     falls: dict[tuple[str, str, str], list[tuple[int, str, int]]] = {}
     found = 0
+
+    def when(event: Event) -> int | None:
+        if not world.wall_moves:
+            return event.at
+        known = dates.get(event.seq)  # none: that life ended between storing it and telling of it
+        return None if known is None else known[1]
+
+    def of_one_life(seqs: list[int]) -> bool:
+        return not world.wall_moves or len({dates[seq][0] for seq in seqs}) == 1
+
     confirmed = [event for event in history.events if event.type == "cleanup.confirmed"]
     alerts = [event for event in history.events if event.type == "alert.raised"]
     for ident, spells in history.disconnects.items():
         for event in spells:
-            if event.reason != "idle":
+            at = when(event)
+            if event.reason != "idle" and at is not None:
                 client = script.people[ident].client
                 for company in (event.company or "", ""):
-                    falls.setdefault((event.site or "", company, client), []).append(
-                        (event.at, ident, event.seq)
-                    )
+                    falls.setdefault((event.site or "", company, client), []).append((at, ident, event.seq))
     for key, fallen in falls.items():
         kind = script.kinds.get(key[2]) or script.kinds["default"]
         window = round((mass["window_s"] + kind.heartbeat_every_s) * 1000)
@@ -231,6 +243,8 @@ def judge_masses(world: World, history: History, script: Script) -> int:
             need = max(mass["min"], ceil(mass["share"] * len(base) - 1e-9))
             if len({ident for _, ident, _ in inside}) < need or len(inside) != len({i for _, i, _ in inside}):
                 continue
+            if not of_one_life([seq for _, _, seq in inside]):
+                continue
             found += 1
             full = inside[need - 1]
             for at, ident, _ in inside:
@@ -242,15 +256,17 @@ def judge_masses(world: World, history: History, script: Script) -> int:
                 if any(it.site == key[0] and it.seq < end.seq for it in confirmed):
                     continue
                 told = [
-                    it.at
+                    when(it)
                     for it in alerts
                     if (it.site, it.data["client"]) == (key[0], key[2]) and it.seq < end.seq
                 ]
-                hold = round(mass["hold_s"] * 1000)
-                if not told or end.at < min(told) + hold - 1:
+                hold, ended = round(mass["hold_s"] * 1000), when(end)
+                if ended is None or None in told:
+                    continue
+                if not told or ended < min(it for it in told if it is not None) + hold - 1:
                     world.wrong(
                         f"{ident} fell at {at} with {len(inside)} of {len(base)} of {key} and is removed by"
-                        f" {end.data.get('cause')} at {end.at}; alerts were at {told}"
+                        f" {end.data.get('cause')} at {ended}; alerts were at {told}"
                     )
             break
     return found

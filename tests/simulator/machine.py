@@ -63,6 +63,7 @@ class Machine:
         self.wanted = False
         self.heard: list[Callable[[Life, str, int, Sequence[Any]], None]] = []
         self.told: list[Callable[[Life, Sequence[Any]], None]] = []
+        self.numbered: list[Callable[[Life, Any], None]] = []  # each of them again, as its row
         self.began: list[Callable[[Life], None]] = []
         self.ended: list[Callable[[Life, str], None]] = []
         self._die_after: tuple[int, bool, bool] | None = None
@@ -131,6 +132,7 @@ class Machine:
             record=lambda events: self._told(life, events), bad_input=lambda _reason, _sample, _why: None,
             reload=self._no_reload, random=random,
         )  # fmt: skip
+        daemon.engine.listeners.append(lambda row: [call(life, row) for call in self.numbered])
         deliver = daemon.engine.deliver
 
         def tapped(source: str, at_ms: int, peer: Any, messages: Sequence[Any]) -> None:

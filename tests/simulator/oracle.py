@@ -3,8 +3,8 @@
 Written from the contract, apart from `whosin.rules`, which it must not import. It knows what was really
 received, who really lived, and when the daemon, its broker or its machine were in trouble.
 
-*Innocent* is a session whose program kept its duty up to the moment at which it was called disconnected: it
-tried to give a sign of life at least every 1.25 heartbeats, each time over a network of its own that works.
+*Innocent* is a session whose program lives and kept its duty up to the moment at which it was called
+disconnected: it tried to give a sign of life at least every 1.25 heartbeats, each time over a network of its own that works.
 What then failed was the daemon, its machine, its disk, its broker, or the way between them. Faults of a
 client's own network (held up, half-open) end its innocence from then until two timeouts later; a connection
 that is cut does not, since the client notices and comes back within seconds.
@@ -38,6 +38,10 @@ class Oracle:
         self.grace_ms = round(script.settings["regain_grace_s"] * 1000)
         self.judged = 0
         self.exact = 0
+        self.dates: dict[
+            int, tuple[int, int]
+        ] = {}  # of events by number: in which life, when by its timeline
+        self._told: list[int] = []
 
     def kind(self, client: str) -> list[Kind]:
         """The client type's settings, in all versions."""
@@ -54,6 +58,7 @@ class Oracle:
 
     def told(self, life: Life, events: Sequence[Any]) -> None:
         for event in events:
+            self._told.append(event.at_ms - life.clock._start_ms)
             if event.type == "session.disconnected":
                 known = self.witness.known.get(event.session)
                 if known is None:
@@ -65,6 +70,10 @@ class Oracle:
                 self._judge_return(life, event)
             elif event.type == "session.removed" and event.data["cause"] in ("cleanup", "blocking"):
                 self._judge_removal(life, event)
+
+    def numbered(self, life: Life, row: Any) -> None:
+        """The same events once more, one by one."""
+        self.dates[row.seq] = life.number, self._told.pop(0)
 
     # --- one disconnect -------------------------------------------------------------------------------
 
@@ -88,7 +97,7 @@ class Oracle:
         last = before[-1]
         self._judge_innocence(known, date_ms)
         kinds = self.kinds_in(who.client, last.at_ms, now)
-        due = {self._due(known, last, date_ms, kind) for kind in kinds}
+        due = {it for kind in kinds for it in self._dues(known, last, date_ms, kind, life.number)}
         source = "door" if who.by == "door" else "link"
         restarted = last.life != life.number
         earliest = min(due)
@@ -117,12 +126,18 @@ class Oracle:
             )
         self._judge_lag(known, source, date_ms)
 
-    def _due(self, known: Known, last: Sign, until_ms: int, kind: Kind) -> int:
-        """The deadline by the contract's words, blindness apart."""
+    def _dues(self, known: Known, last: Sign, until_ms: int, kind: Kind, life: int) -> set[int]:
+        """The deadline by the contract's words, blindness apart; and as it may be where what an earlier life
+        was told of lost connections could not be stored."""
+        heard = [*known.signs, *known.losses]
+        sure = [it for it in heard if not self.witness.forgettable(it, life)]
+        return {self._due(known, last, until_ms, kind, known_of) for known_of in (heard, sure)}
+
+    def _due(self, known: Known, last: Sign, until_ms: int, kind: Kind, heard: list[Sign]) -> int:
         due = last.at_ms + round(kind.timeout_s * 1000)
         for loss in known.losses:
-            conn, newest = loss.body.get("conn"), self._newest_conn(known, loss.order)
-            if loss.order < last.order:
+            conn, newest = loss.body.get("conn"), self._newest_conn(heard, loss.order)
+            if loss.order < last.order or loss not in heard:
                 continue
             if loss.at_ms >= until_ms or (conn is not None and newest is not None and conn < newest):
                 continue
@@ -130,9 +145,8 @@ class Oracle:
         return due
 
     @staticmethod
-    def _newest_conn(known: Known, order: int) -> int | None:
+    def _newest_conn(heard: list[Sign], order: int) -> int | None:
         """Of all that was received before."""
-        heard = [*known.signs, *known.losses]
         conns = [it.body["conn"] for it in heard if it.order < order and it.body.get("conn") is not None]
         return max(conns, default=None)
 
@@ -142,6 +156,8 @@ class Oracle:
         timeout = max(round(kind.timeout_s * 1000) for kind in kinds)
         allowed = min(round(kind.heartbeat_every_s * 1250) for kind in kinds) + 100
         since = max(date_ms - timeout, known.arrived_ms or 0)
+        if known.died_ms is not None and known.died_ms < date_ms:
+            return
         if any(began < now and ended > since - timeout - 5_000 for began, ended in known.slow):
             return
         knocks = [at for at in known.knocks if at >= since - allowed]
@@ -199,12 +215,13 @@ class Oracle:
                 kinds = self.kind(known.who.client)
                 if len(kinds) > 1 and len({kind.timeout_s for kind in kinds}) > 1:
                     continue
-                due = self._due(known, last, sign.at_ms, kinds[0])
+                dues = self._dues(known, last, sign.at_ms, kinds[0], sign.life)
+                due = max(dues)
                 if sign.at_ms < due or last.life != sign.life:
                     continue
                 if self.witness.troubled(source, last.at_ms - self.grace_ms - 2_000, sign.at_ms + 50):
                     continue
-                if known.who.id in disconnects and due not in disconnects[known.who.id]:
+                if known.who.id in disconnects and not dues & set(disconnects[known.who.id]):
                     self.world.wrong(
                         f"{known.who.id} gave a sign at {sign.at_ms}, after its deadline {due}, and was not"
                         f" disconnected first"

@@ -56,6 +56,7 @@ class Stage:
         self.portals: dict[int, Portal] = {}
         self.machine.heard.append(self.witness.heard)
         self.machine.told.append(self.oracle.told)
+        self.machine.numbered.append(self.oracle.numbered)
         self.machine.began.append(self._began)
         self.machine.ended.append(self._ended)
         self.last_seq = 0
@@ -239,7 +240,9 @@ class Stage:
         if life.number > 1:
             closing.judge_start(self, life)
 
-    def _ended(self, _life: Life | None, _how: str) -> None:
+    def _ended(self, life: Life | None, _how: str) -> None:
+        if life is not None:
+            self.witness.ends[life.number] = self.world.now
         if not self._down:
             self._down = [self.witness.trouble(name, self._stored_ms()) for name in ("door", "link")]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 VERBS = ("login", "heartbeat", "logout", "lost", "lock", "unlock")
+COMMIT_MS = 1_000  # within which something received is surely stored, where the disk is well
 LARGEST = 8 * 1024  # bytes; the portals of these stories send no larger batches
 
 
@@ -75,6 +76,7 @@ class Witness:
         self.troubles: list[Trouble] = []
         self.disk_troubles: list[Trouble] = []
         self.starts: list[int] = []
+        self.ends: dict[int, int] = {}  # when each of the daemon's lives was over
         self.published: dict[str, dict[str, dict[str, Any]]] = {"broker": {}, "door": {}}
         self.orders: list[tuple[int, str, tuple[Any, ...], Any]] = []
         self.ghost: Callable[..., None] = lambda *_args, **_more: None
@@ -106,6 +108,18 @@ class Witness:
                 total += ended - max(began, reached)
                 reached = ended
         return total
+
+    def forgettable(self, sign: Sign, life: int) -> bool:
+        """Received in an earlier life that ended before it can have been stored: nothing of it need be known
+        any more, as nothing of it can have been answered (rule 10)."""
+        end = self.ends.get(sign.life)
+        if sign.life == life or end is None:
+            return False
+        reached = sign.at_ms + COMMIT_MS
+        for trouble in sorted(self.disk_troubles, key=lambda it: it.began_ms):
+            if trouble.began_ms <= reached:
+                reached = max(reached, trouble.ended_ms)
+        return reached >= end
 
     # --- records --------------------------------------------------------------------------------------
 

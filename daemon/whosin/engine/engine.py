@@ -82,6 +82,7 @@ class Engine:
         bad_input: Callable[[str, bytes, str], None] = lambda _reason, _sample, _why: None,
     ) -> None:
         self.roll = Roll(policy)
+        self._newborn = True  # nothing was ever stored: nobody can have been heard before
         self.clock = clock
         self.counts = counts
         self.pace = pace or Pace()
@@ -126,6 +127,7 @@ class Engine:
         """Take up what was stored; every source is blind since its last stored proof."""
         now = self.clock.now_ms()
         proofs = {key[6:]: int(value) for key, value in loaded.meta.items() if key.startswith("proof.")}
+        self._newborn = not proofs
         self.rows.restoring(max(int(loaded.meta.get("clock", 0)), *proofs.values(), 0), now)
         for transport in transports:
             self.transports[transport.source] = transport
@@ -174,13 +176,12 @@ class Engine:
     def sighted(self, source: str, at_ms: int) -> None:
         self._alive(at_ms)
         sight = self.roll.watches[source].sight
-        since = sight.blind_since_ms
-        if since is None:
+        if not sight.blind:
             return
-        if any(session.source == source for session in self.roll.sessions.values()):
-            self._regained(source, sight.regain(at_ms), at_ms)
-        else:
+        if self._newborn and sight.silent_ms < 0:
             sight.begin(at_ms)
+        else:
+            self._regained(source, sight.regain(at_ms), at_ms)
 
     def blinded(self, source: str) -> None:
         watch = self.roll.watches[source]

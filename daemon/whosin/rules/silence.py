@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from math import ceil
 
@@ -201,7 +201,7 @@ class Silence:
             self._suspected.clear()
         self._suspected[site, client] = at_ms
         quiet_before_ms = at_ms - 2 * self.policy.client_type(client).heartbeat_every_ms
-        quiet: dict[GroupKey, list[Session]] = {}
+        quiet: dict[GroupKey, list[Session]] = {key: [] for key in _keys(session)}
         for peer in peers:
             if peer.status is Status.ACTIVE and peer.client == client and peer.seen_ms < quiet_before_ms:
                 for key in _keys(peer):
@@ -209,7 +209,9 @@ class Silence:
         for key in sorted(
             quiet, key=lambda key: key[1] == ""
         ):  # the site last: its companies may have told it all
-            group = self._groups[key]
+            group = self._groups.get(key)
+            if group is None:
+                continue
             since_ms = at_ms - self._window_ms(client)
             falls = [fall for fall in group.falls if fall.at_ms >= since_ms]
             news = any(not self._covered(key, it.company.name, at_ms) for it in quiet[key])
@@ -222,7 +224,13 @@ class Silence:
         told = len(self.out.events)
 
         def forget() -> None:
+            opened = self.holds != holds
             self.holds, self._suspected = holds, suspected
+            if opened:
+                for key, group in self._groups.items():
+                    for fall in group.falls:
+                        fall.told = self._covered(key, fall.session.company.name, fall.at_ms)
+                    group.untold = sum(not fall.told for fall in group.falls)
             self.out.holds.clear()
             self.out.holds.update(noted)
             del self.out.events[told:]
@@ -334,7 +342,8 @@ class Silence:
     def _covered(self, key: GroupKey, company: str, at_ms: int) -> bool:
         """Is this fall held back already, and said so? One trouble is one alert: a company's hold tells for
         the site what fell in that company, a site's for all of its companies."""
-        if key in self.holds:
+        own = self.holds.get(key)
+        if own is not None and at_ms >= own.opened_ms:
             return True
         site, _, client = key
         for other in ((site, company, client), (site, "", client)):
@@ -375,10 +384,18 @@ class Silence:
         if found is not None:
             self._hold(key, *found, at_ms)
         elif not quiet:
+            if key in self.holds:  # only who fell before it is left to be found: `suspect` looks again
+                missing = max(missing, len(falls) // 8)
             group.look_at = group.count + missing
 
     def _hold(self, key: GroupKey, opening: _Fall, fallen: int, at_ms: int) -> None:
         site, company, client = key
+        earlier = self.holds.get(key)
+        if earlier is not None:  # it began sooner than was proven when it was told: the same trouble
+            self.holds[key] = replace(earlier, opened_ms=min(opening.at_ms, earlier.opened_ms))
+            self.out.holds[key] = None
+            self._spread(key)
+            return
         hold = Hold(key, opening.at_ms, at_ms, at_ms + self.policy.mass.hold_ms)
         self.holds[key] = hold
         self.out.holds[key] = None
