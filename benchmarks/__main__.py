@@ -23,6 +23,7 @@ NAMES = (
     "door_ingest",
     "link",
     "store",
+    "history",
 )
 
 

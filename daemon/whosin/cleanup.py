@@ -97,7 +97,7 @@ class Cleanup:
         self.enabled = enabled
         self.next_ms = now + self.every_ms if enabled else 0
         self._remember_switch()
-        self._note("cleanup.switched", now, actor, {"enabled": enabled})
+        self._note("cleanup.switched", now, actor, {"enabled": enabled, "was": not enabled})
         return True
 
     def set_every(self, every_ms: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -100,6 +101,7 @@ class Daemon:
         self.engine.begin(loaded, self._transports())
         self.cleanup.begin(loaded)
         self.desk.operators.restore(loaded)
+        self._note_changed_settings(loaded.meta.get("settings"))
         await self._restore_observers(loaded)
 
     async def begin(self) -> None:
@@ -239,6 +241,7 @@ class Daemon:
         """Take what can change live of new settings, and new rules if there are any; which keys changed, and
         which need a restart."""
         live, _ = settings_room.changed(self.settings, new)
+        values = settings_room.differences(settings_room.plain(self.settings), settings_room.plain(new))
         _, restart = settings_room.changed(self._started_with, new)  # named until it has been done
         self.settings = new
         self.engine.roll.set_policy(new.policy())
@@ -255,9 +258,21 @@ class Daemon:
             ):
                 live.append("guidance.file")
         data = {"changed": live, "needs_restart": restart}
-        self.note("settings.reloaded", self.clock.now_ms(), data, actor)
+        self._remember_settings()
+        self.note("settings.reloaded", self.clock.now_ms(), {**data, "values": values}, actor)
         await self.engine.durable()
         return data
+
+    def _note_changed_settings(self, before: str | None) -> None:
+        """What differs from the last run goes into the history, too."""
+        now = settings_room.plain(self.settings)
+        if before is not None and (values := settings_room.differences(json.loads(before), now)):
+            self.note("settings.changed", self.clock.now_ms(), {"values": values})
+        self._remember_settings()
+
+    def _remember_settings(self) -> None:
+        text = json.dumps(settings_room.plain(self.settings))
+        self.engine.committer.open.changes.meta["settings"] = text
 
 
 def _pace(settings: Settings) -> Pace:

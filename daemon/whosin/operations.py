@@ -84,6 +84,7 @@ class Page:
     items: list[Json]
     next: str | None
     total: int
+    exact: bool = True  # else `total` is what a bounded look has counted, and there may be more
 
 
 class Followups(Protocol):
@@ -278,7 +279,8 @@ class Operations(Protocol):
         ...
 
     async def history(self, query: HistoryQuery, caller: Caller) -> Page:
-        """Items {seq, at, type, site, company, session, user, actor, reason, data}, newest first."""
+        """Items {seq, at, type, site, company, session, user, actor, reason, data}, newest first. `total`
+        counts all that match, but of what no index leads to only the newest half million are looked at."""
         ...
 
     async def stats(self, caller: Caller) -> Json:

@@ -226,6 +226,7 @@ class EventRow(NamedTuple):
     actor: str | None
     reason: str | None
     data: bytes  # JSON object
+    resource: str | None = None  # of its data; searched by
 
 
 class PassRow(NamedTuple):
@@ -390,12 +391,13 @@ class HistoryQuery:
     session: str | None = None
     user: str | None = None
     type: str | None = None  # exact, or a prefix ending in "."
-    resource: str | None = None
-    text: str | None = None
+    resource: str | None = None  # and all below it
+    text: str | None = None  # found anywhere in the event
     since: int | None = None  # wall ms, inclusive
     until: int | None = None  # wall ms, exclusive
     before_seq: int | None = None
     limit: int = 100
+    actor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +456,11 @@ class Store(Protocol):
     async def count_ended(self, query: EndedQuery) -> int: ...
 
     async def history(self, query: HistoryQuery) -> list[EventRow]: ...
+
+    async def count_history(self, query: HistoryQuery) -> tuple[int, bool]:
+        """How many there are in all pages, and whether that is all: of a search that no index helps only so
+        many of the newest events are looked at."""
+        ...
 
     async def events_after(self, seq: int, limit: int) -> list[EventRow]: ...
 

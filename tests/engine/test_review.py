@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -506,6 +507,30 @@ async def test_what_needs_a_restart_is_named_until_it_is_done(tmp_path: Path) ->
     await app._close()
     assert (first["changed"], first["needs_restart"]) == (["limits.sessions"], ["store.url"])
     assert (again["changed"], again["needs_restart"]) == ([], ["store.url"])
+
+
+async def test_a_changed_setting_is_in_the_history_with_what_it_was_by_reload_and_by_restart(
+    tmp_path: Path,
+) -> None:
+    async def told(app: App, kind: str) -> list[Any]:
+        return [
+            json.loads(row.data)["values"] for row in await app.store.events_after(0, 99) if row.type == kind
+        ]
+
+    app = _app(tmp_path)
+    await app._start()
+    _app(tmp_path, "[limits]\nsessions = 7\n")
+    await app.reload("boss")
+    assert await told(app, "settings.reloaded") == [{"limits.sessions": {"before": 200_000, "after": 7}}]
+    await app._close()
+    again = _app(tmp_path, "[limits]\nsessions = 8\n[client_types.kiosk]\n")
+    await again._start()
+    await again.engine.durable()
+    (changed,) = await told(again, "settings.changed")
+    assert changed["limits.sessions"] == {"before": 7, "after": 8}
+    assert changed["client_types.kiosk.timeout_s"] == {"before": None, "after": 300}
+    assert await told(again, "settings.reloaded") == [{"limits.sessions": {"before": 200_000, "after": 7}}]
+    await again._close()
 
 
 async def test_a_certificate_that_cannot_be_read_refuses_the_whole_reload(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from whosin.observe.logs import Flood
 KNOWN = [
     "session.logged_in", "session.refused", "session.disconnected", "session.reconnected", "session.idle",
     "session.logged_off", "session.removed", "lock.granted", "lock.released", "lock.left_behind",
-    "followup.opened", "followup.done", "guidance.changed",
+    "followup.opened", "followup.done", "guidance.changed", "backup.made", "settings.changed",
     "cleanup.switched", "cleanup.started", "cleanup.finished", "cleanup.confirmed", "alert.raised",
     "source.blind", "source.regained", "store.degraded", "store.recovered", "token.created", "token.revoked",
     "operator.added", "operator.changed", "operator.removed", "operator.link_made",

@@ -104,7 +104,13 @@ def test_a_goodbye_tells_what_it_gave_back():
     d.lock(1, "s1", "b")
     d.lock(1, "s1", "menu", sticky=True)
     d.hear(2, "s1", Logout("lunch"))
-    assert last(d, "session.logged_off") == (2, "s1", {**WHO, "released": ["a", "b"]}, "lunch", "anna")
+    assert last(d, "session.logged_off") == (
+        2,
+        "s1",
+        {**WHO, "was": "active", "released": ["a", "b"]},
+        "lunch",
+        "anna",
+    )
     tomb = d.roll.tombs["s1"]
     assert (tomb.id, tomb.site, tomb.company, tomb.status, tomb.at_ms, tomb.by, tomb.reason) == (
         "s1", "s", "A", Status.LOGGED_OFF, START + 2, "anna", "lunch",

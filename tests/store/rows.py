@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 from whosin.ports import (
     AccountRow,
     BeatRow,
@@ -77,8 +80,12 @@ def event(seq: int, **fields) -> EventRow:
     row = EventRow(
         seq=seq, at=NOON + seq, type="session.logged_in", site="north", company="acme", session="id-1",
         user="ann@example.com", actor=None, reason=None, data=b"{}",
-    )  # fmt: skip
-    return row._replace(**fields)
+    )._replace(**fields)  # fmt: skip
+    with contextlib.suppress(ValueError):
+        found = json.loads(row.data)
+        name = found.get("resource") if isinstance(found, dict) else None
+        row = row._replace(resource=name if isinstance(name, str) else None)
+    return row
 
 
 def cleanup_pass(ident: int, **fields) -> PassRow:

@@ -11,6 +11,7 @@ from tests.store import rows
 from tests.store.rows import NOON
 from whosin.errors import Refused, StoreError
 from whosin.ports import Changes, EndedQuery, FollowupQuery, HistoryQuery, Store
+from whosin.store import search
 
 
 def both(*changed, by="key"):
@@ -371,7 +372,15 @@ HISTORY = [
         5, at=LATER, type="lockx", site="south", company="bolt", session=None, user=None, data=b'{"n":1}'
     ),
     rows.event(6, at=LATER, type="lock.released", session="50%_x", data=b'{"resource":"sales-orders/1"}'),
-    rows.event(7, at=LATER + 1, type="cleanup.finished", site=None, company=None, data=b'{"resource":["*"]}'),
+    rows.event(
+        7,
+        at=LATER + 1,
+        type="cleanup.finished",
+        site=None,
+        company=None,
+        actor="olga",
+        data=b'{"resource":["*"],"about":"with \\"quotes\\""}',
+    ),
     rows.event(8, at=LATER + 2, type="odd", session="id-3", reason="Straße", data=b"not JSON"),
 ]
 
@@ -388,6 +397,10 @@ HISTORY = [
         ({"session": "id-2"}, [4]),
         ({"session": "id-1", "type": "lock.granted"}, [3]),
         ({"user": "Zoë"}, [4]),
+        ({"actor": "olga"}, [7]),
+        ({"text": "OLGA"}, [7]),
+        ({"text": "resource"}, []),
+        ({"text": 'with "quotes"'}, [7]),
         ({"type": "lock.granted"}, [4, 3]),
         ({"type": "lock."}, [6, 4, 3]),
         ({"type": "lock"}, []),
@@ -416,6 +429,55 @@ async def test_history_is_filtered_newest_first(adapter, fields, seqs):
         assert await store.history(HistoryQuery(**fields)) == []
         await store.commit(Changes(events=HISTORY))
         assert [row.seq for row in await store.history(HistoryQuery(**fields))] == seqs
+
+
+@pytest.mark.parametrize(
+    ("fields", "total"),
+    [({}, 8), ({"limit": 1}, 8), ({"type": "lock.", "before_seq": 4}, 3), ({"session": "id-2"}, 1),
+     ({"resource": "sales-order", "limit": 1}, 2), ({"since": NOON + 5, "until": LATER}, 2)],
+    ids=str,
+)  # fmt: skip
+async def test_history_is_counted_in_all_pages(adapter, fields, total):
+    async with adapter.opened() as (store, _):
+        assert await store.count_history(HistoryQuery(**fields)) == (0, True)
+        await store.commit(Changes(events=HISTORY))
+        assert await store.count_history(HistoryQuery(**fields)) == (total, True)
+
+
+async def test_counting_looks_at_so_many_only_where_no_index_leads(adapter, monkeypatch):
+    monkeypatch.setattr(search, "COUNTED", 4)
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(events=HISTORY))
+        assert await store.count_history(HistoryQuery(type="lock.")) == (1, False)
+        assert await store.count_history(HistoryQuery()) == (8, True)
+        assert await store.count_history(HistoryQuery(resource="sales-order")) == (2, True)
+        assert await store.count_history(HistoryQuery(type="odd", since=LATER + 1)) == (1, True)
+
+
+async def test_a_resource_is_not_found_by_the_beginning_of_its_name(adapter):
+    names = ["order/1", "order/1/lines", "order/10", "order/1-b", "order"]
+    made = [rows.event(n, data=json.dumps({"resource": name}).encode()) for n, name in enumerate(names, 1)]
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(events=made))
+        assert [row.seq for row in await store.history(HistoryQuery(resource="order/1"))] == [2, 1]
+        assert len(await store.history(HistoryQuery(resource="order"))) == 5
+
+
+async def test_what_happened_is_never_changed_and_only_what_was_pruned_goes(adapter):
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(events=[rows.event(n) for n in range(1, 10)]))
+        await store.commit(Changes(events=[rows.event(3, user="mallory")]))
+        assert (await store.history(HistoryQuery(user="mallory"))) == []
+        for tampering in (
+            "UPDATE events SET user = 'mallory'", "DELETE FROM events", "DELETE FROM events WHERE seq = 5",
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match="append-only"):
+                await store._writer.run(lambda db, statement: db.execute(statement), tampering)
+        assert await store.prune(NOON + 4, 99) == 3
+        with pytest.raises(ValueError, match="append-only"):
+            await store._writer.run(lambda db: db.execute("DELETE FROM events WHERE seq = 4"))
+        assert await store.prune(NOON, 99) == 0
+        assert [row.seq for row in await store.events_after(0, 99)] == [4, 5, 6, 7, 8, 9]
 
 
 async def test_history_is_found_behind_any_number_of_other_events(adapter):

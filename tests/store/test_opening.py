@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from tests.store import rows
+from tests.store.rows import NOON
 from whosin.errors import StoreError, StoreRefused
 from whosin.ports import Changes, HistoryQuery
 from whosin.store import SqliteStore, schema, search
@@ -208,6 +209,21 @@ async def test_an_upgrade_takes_the_missing_steps_only(path, monkeypatch):
     assert version(path) == newest + 1
 
 
+async def test_an_older_database_is_searched_by_resource_after_the_upgrade(path):
+    first, *_ = schema.migrations()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(f"{first.sql}; PRAGMA user_version = 1")
+        for seq, data in ((1, b'{"resource":"sales-order/1"}'), (2, b"{}")):
+            values = (seq, NOON, "lock.granted", "n", "c", "s", "u", None, None, data)
+            db.execute("INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?)", values)
+        db.commit()
+    store = SqliteStore(path)
+    await store.open()
+    assert [row.seq for row in await store.history(HistoryQuery(resource="sales-order"))] == [1]
+    assert [row.resource for row in await store.events_after(0, 9)] == ["sales-order/1", None]
+    await store.close()
+
+
 async def test_a_migration_that_fails_leaves_the_old_version_as_it_was(path, monkeypatch):
     await made(path, kept="yes")
     known = schema.migrations()
@@ -250,6 +266,10 @@ async def test_searches_by_id_go_through_their_indexes(store):
     statement = f"SELECT 1 FROM {wanted.shortcut} WHERE {wanted.where}"
     history = await store._reader.run(plan, statement, {**wanted.values, "low": 1, "high": 9})
     assert "INDEX events_by_session (<expr>=? AND session=? AND rowid>? AND rowid<?)" in history
+    wanted = search.events(HistoryQuery(resource="x"))
+    statement = f"SELECT 1 FROM {wanted.shortcut} WHERE {wanted.where}"
+    history = await store._reader.run(plan, statement, {**wanted.values, "low": 1, "high": 9})
+    assert "INDEX events_by_resource (<expr>=? AND resource>? AND resource<?)" in history
 
 
 async def test_ids_are_found_on_every_shelf(store):

@@ -121,7 +121,8 @@ class Model:
                 self.live[key] = self.live[key]._replace(**turn._asdict())
                 if turn.status in FINAL:
                     self.ended[key] = self.live.pop(key)
-        self.events |= {row.seq: row for row in changes.events}
+        for row in changes.events:
+            self.events.setdefault(row.seq, row)  # what happened stays as it was first told
         self.passes |= changes.passes
         self.followups |= changes.followups
         for key, token in changes.companies.items():

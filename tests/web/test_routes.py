@@ -44,9 +44,9 @@ async def test_every_filter_of_the_history_reaches_the_engine(
 ) -> None:
     await ask.get(
         f"{BASE}/history?site=n&company=c&session=s&user=u&type=lock.&resource=r&q=t&since=1970-01-01T00:00:01.5Z"
-        "&until=1970-01-01T01:00:02%2B01:00&limit=5&cursor=42"
+        "&until=1970-01-01T01:00:02%2B01:00&limit=5&cursor=42&actor=a"
     )
-    expected = HistoryQuery("n", "c", "s", "u", "lock.", "r", "t", 1500, 2000, 42, 5)
+    expected = HistoryQuery("n", "c", "s", "u", "lock.", "r", "t", 1500, 2000, 42, 5, "a")
     assert operations.asked == [("history", expected, ADMINISTRATOR)]
 
 

@@ -60,14 +60,30 @@ class Talk:
     def pages(self, path: str, limit: int | None, filters: Mapping[str, str | None]) -> Rows:
         """The items up to `limit` (None: all), over as many pages as that takes."""
         items: list[Json] = []
-        cursor: str | None = None
-        while True:
-            want = PAGE if limit is None else min(PAGE, limit - len(items))
-            page = self.api.get(path, {**filters, "limit": want, "cursor": cursor})
+        more = False
+        for page in self._pages(path, limit, filters):
             items += page["items"]
+            more = page["next"] is not None
+        return Rows(items, more)
+
+    def each(
+        self, path: str, limit: int | None, filters: Mapping[str, str | None]
+    ) -> Iterator[Sequence[Json]]:
+        """The same page by page, for what is too much to have at once."""
+        for page in self._pages(path, limit, filters):
+            yield page["items"]
+
+    def _pages(self, path: str, limit: int | None, filters: Mapping[str, str | None]) -> Iterator[Json]:
+        cursor: str | None = None
+        so_far = 0
+        while True:
+            want = PAGE if limit is None else min(PAGE, limit - so_far)
+            page = self.api.get(path, {**filters, "limit": want, "cursor": cursor})
+            yield page
+            so_far += len(page["items"])
             cursor = page["next"]
-            if cursor is None or (limit is not None and len(items) >= limit):
-                return Rows(items, cursor is not None)
+            if cursor is None or (limit is not None and so_far >= limit):
+                return
 
     def listing(
         self, rows: Rows, columns: Callable[[Sequence[Json]], Sequence[Column]], nothing: str

@@ -165,7 +165,11 @@ class Desk(Access):
             query = replace(query, site=caller.site)
         rows = await self.engine.store.history(query)
         more = str(rows[-1].seq) if len(rows) == query.limit else None
-        return Page([self.views.event(row) for row in rows], more, len(rows))
+        if more is None and query.before_seq is None:
+            total, exact = len(rows), True
+        else:
+            total, exact = await self.engine.store.count_history(query)
+        return Page([self.views.event(row) for row in rows], more, total, exact)
 
     async def stats(self, caller: Caller) -> Json:
         await self._settled()

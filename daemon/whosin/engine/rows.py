@@ -81,6 +81,7 @@ class Rows:
 
     def event(self, seq: int, it: Event) -> EventRow:
         data = wire.encode_json(wire.outward(it.data, self._clock))
+        resource = it.data.get("resource")
         return EventRow(
             seq,
             self.wall(it.at_ms),
@@ -92,6 +93,7 @@ class Rows:
             it.actor,
             it.reason,
             data,
+            resource,
         )
 
     def hold(self, it: Hold) -> HoldRow:

@@ -124,6 +124,8 @@ TABLE: dict[str, Row] = {
     "operator.sign_in_failed": Row(WARNING, ("name", "address", "count")),
     "operator.signed_out": Row(INFO, ("name", "sessions")),
     "settings.reloaded": Row(INFO, ("changed", "needs_restart")),
+    "settings.changed": Row(INFO, ("values",)),
+    "backup.made": Row(INFO, ("path", "bytes")),
     "daemon.started": Row(INFO, ("version",)),
     "daemon.stopped": Row(INFO, ("version",)),
 }

@@ -417,6 +417,7 @@ class Roll:
         self._file(session)
 
     def _logout(self, session: Session, message: Logout, at_ms: int) -> None:
+        was = session.status
         self._end(session, Trigger.LOGOUT, at_ms, actor=session.user, reason=message.reason)
         self.silence.forget(session)
         released = self.locks.end(session, at_ms, 0, "logged_off", session.user)
@@ -426,6 +427,7 @@ class Roll:
             session,
             actor=session.user,
             reason=message.reason,
+            was=was.value,
             released=_named(released),
         )
 

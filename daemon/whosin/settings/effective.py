@@ -175,6 +175,21 @@ def changed(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
     return found["live"], found["restart"]
 
 
+def plain(settings: Settings) -> dict[str, Any]:
+    """Every value in force by dotted key, fit for JSON and without secrets."""
+    return {path: _plain(value) for path, value, _ in _values(settings)}
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of what `plain` gave twice: each key whose value differs, with `before` and `after`; None where there
+    was or is no such key."""
+    return {
+        path: {"before": was.get(path), "after": now.get(path)}
+        for path in [*now, *(path for path in was if path not in now)]
+        if was.get(path) != now.get(path)
+    }
+
+
 def _values(settings: Settings) -> Iterator[tuple[str, Any, Effect]]:
     for path, item in paths(settings.client_types):
         section, *middle, _ = path.split(".")

@@ -9,6 +9,7 @@ and hold an old snapshot that makes the log grow. So it goes in steps, between w
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ from whosin.store.transactions import fetch
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
     from whosin.ports import EndedQuery, FollowupQuery, HistoryQuery
 
@@ -26,20 +28,26 @@ MOST_ROWS: Final = 10_000
 """The largest answer; a caller that wants more asks for the next page."""
 STEP: Final = 20_000
 """How many numbers are looked at in one go; some 10 ms."""
+COUNTED: Final = 500_000
+"""How many of the newest numbers are looked at to count what no index leads to; some 0.2 s."""
 _RECENT: Final = 200_000
-"""Up to so many events since a moment, it pays to ask the index by time where they begin."""
+"""Up to so many events of a time, it pays to ask the index by time where they begin and end."""
+_FIRST, _LAST = -(2**62), 2**62
 _LONGEST_TEXT: Final = 500
 
-_RESOURCE: Final = "CASE WHEN json_valid(data) THEN json_extract(CAST(data AS TEXT), '$.resource') END"
-_OF_SESSION: Final = """
+_SHELVED: Final = """
     (
       WITH RECURSIVE shelves (shelf) AS (
         SELECT :low >> 15 UNION ALL SELECT shelf + 1 FROM shelves WHERE shelf < :high >> 15
       )
       SELECT shelf FROM shelves
-    ) CROSS JOIN events INDEXED BY events_by_session ON seq >> 15 = shelf AND session = :session
+    ) CROSS JOIN events INDEXED BY {index} ON seq >> 15 = shelf AND {condition}
 """
-_EVENT_TEXTS: Final = ("user", "session", "reason", _RESOURCE)
+_OF_SESSION: Final = _SHELVED.format(index="events_by_session", condition="session = :session")
+_OF_RESOURCE: Final = _SHELVED.format(
+    index="events_by_resource", condition="resource >= :resource AND resource < :beyond"
+)
+_EVENT_TEXTS: Final = ("user", "session", "actor", "reason", "company", "site", "resource")
 _SESSION_TEXTS: Final = ("id", "user", "machine", "company")
 _FOLLOWUP_TEXTS: Final = ("user", "session", "machine", "resource", "rule", "text", "note")
 
@@ -54,8 +62,9 @@ class Search:
     limit: int
     before: int | None
     since: int | None = None
+    until: int | None = None
     shortcut: str | None = None
-    """What to read from instead of the table; it leads straight to the rows, so that one step is enough."""
+    """What to read from instead of the table; it leads straight to the rows, so that steps may be long."""
     conditions: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -68,14 +77,24 @@ class Search:
             if value is not None:
                 self.add(f"{name} = :{name}", **{name: value})
 
-    def add_text(self, text: str, columns: tuple[str, ...]) -> None:
-        """Text in any of the columns, whatever its case. SQLite folds ASCII only; for the rest it
-        finds candidates, which Python then looks at (`has_folded`)."""
+    def add_text(self, text: str, columns: tuple[str, ...], *, inside: str | None = None) -> None:
+        """Text in any of the columns, or in a value inside of a column of JSON, whatever its case. SQLite
+        folds ASCII only; for the rest it finds candidates, which Python then looks at (`has_folded`)."""
         text = text[:_LONGEST_TEXT]
         exact = " AND has_folded({0}, :folded)" if not text.isascii() else ""
         one = "({0} LIKE :like ESCAPE '\\'" + exact + ")"
+        found = [one.format(column) for column in columns]
+        if inside is not None:
+            # Few have it anywhere in their bytes; only theirs are taken apart.
+            text_inside = f"CAST({inside} AS TEXT)"
+            found.append(
+                f"({text_inside} LIKE :raw ESCAPE '\\' AND json_valid({text_inside}) AND EXISTS"
+                f" (SELECT 1 FROM json_tree({text_inside}) AS leaf"
+                f" WHERE leaf.atom IS NOT NULL AND {one.format('leaf.atom')}))"
+            )
+            self.values["raw"] = "%" + "".join(map(_like, json.dumps(text, ensure_ascii=False)[1:-1])) + "%"
         self.add(
-            "(" + " OR ".join(one.format(column) for column in columns) + ")",
+            "(" + " OR ".join(found) + ")",
             like="%" + "".join(map(_like, text)) + "%",
             folded=text.casefold(),
         )
@@ -97,8 +116,10 @@ def has_folded(text: object, folded: str) -> bool:
 
 
 def events(query: HistoryQuery) -> Search:
-    search = Search("events", EVENT_COLUMNS, "seq", query.limit, query.before_seq, query.since)
-    search.add_equal(site=query.site, company=query.company, session=query.session, user=query.user)
+    search = Search("events", EVENT_COLUMNS, "seq", query.limit, query.before_seq, query.since, query.until)
+    search.add_equal(
+        site=query.site, company=query.company, session=query.session, user=query.user, actor=query.actor
+    )
     if query.session is not None:
         search.shortcut = _OF_SESSION
     if query.type is not None:
@@ -112,12 +133,14 @@ def events(query: HistoryQuery) -> Search:
         search.add("at < :until", until=query.until)
     if query.resource is not None:
         search.add(
-            f"({_RESOURCE} = :resource OR substr({_RESOURCE}, 1, length(:below)) = :below)",
+            "(resource = :resource OR substr(resource, 1, length(:below)) = :below)",
             resource=query.resource,
             below=query.resource + "/",
+            beyond=query.resource + "0",  # what comes behind "/"
         )
+        search.shortcut = search.shortcut or _OF_RESOURCE
     if query.text:
-        search.add_text(query.text, _EVENT_TEXTS)
+        search.add_text(query.text, _EVENT_TEXTS, inside="data")
     return search
 
 
@@ -154,16 +177,28 @@ def bounds(db: sqlite3.Connection, search: Search) -> tuple[int, int]:
         return 1, 0
     if search.before is not None:
         high = min(high, search.before - 1)
-    if search.since is not None:
-        first, count = db.execute(
-            "SELECT min(seq), count(*) FROM (SELECT seq FROM events WHERE at >= ? LIMIT ?)",
-            (search.since, _RECENT),
+    if search.since is not None or search.until is not None:
+        first, last, count = db.execute(
+            "SELECT min(seq), max(seq), count(*) FROM"
+            " (SELECT seq FROM events WHERE at >= ? AND at < ? ORDER BY at DESC LIMIT ?)",
+            (_FIRST if search.since is None else search.since, search.until or _LAST, _RECENT),
         ).fetchone()
         if first is None:
             return 1, 0
-        if count < _RECENT:
-            low = max(low, first)
+        if count < _RECENT:  # they are all
+            low, high = max(low, first), min(high, last)
     return low, high
+
+
+def steps(low: int, high: int, *, long: bool) -> Iterator[tuple[int, int]]:
+    """The numbers from the lowest to the highest in pieces, the highest first. With an index that leads to
+    the rows the pieces may be `long`, each four times the one before."""
+    size = STEP
+    while high >= low:
+        bottom = max(low, high - size + 1)
+        yield bottom, high
+        high = bottom - 1
+        size = size * 4 if long else size
 
 
 def rows(
@@ -181,7 +216,7 @@ def rows(
 
 def count(db: sqlite3.Connection, search: Search, numbers: tuple[int, int]) -> int:
     found: int = db.execute(
-        f"SELECT count(*) FROM {search.table} WHERE {search.where}",
+        f"SELECT count(*) FROM {search.shortcut or search.table} WHERE {search.where}",
         {**search.values, "low": numbers[0], "high": numbers[1]},
     ).fetchone()[0]
     return found

@@ -208,18 +208,25 @@ class SqliteStore:
 
     async def count_ended(self, query: EndedQuery) -> int:
         """How many there are in all pages; `before_key` and `limit` do not matter."""
-        return await self._count(search.ended(query))
+        return (await self._count(search.ended(query)))[0]
 
-    async def _count(self, wanted: Search) -> int:
+    async def _count(self, wanted: Search, most: int | None = None) -> tuple[int, bool]:
+        """In all pages, newest first until `most` numbers were looked at; was that all?"""
         wanted.before = None
         low, high = await self._read(search.bounds, wanted)
+        bottom = low if most is None or wanted.shortcut else max(low, high - most + 1)
         found = 0
-        for bottom in range(low, high + 1, search.STEP):
-            found += await self._read(search.count, wanted, (bottom, min(bottom + search.STEP - 1, high)))
-        return found
+        for step in search.steps(bottom, high, long=wanted.shortcut is not None):
+            found += await self._read(search.count, wanted, step)
+        return found, bottom == low
 
     async def history(self, query: HistoryQuery) -> list[EventRow]:
         return await self._walk(search.events(query), EventRow)
+
+    async def count_history(self, query: HistoryQuery) -> tuple[int, bool]:
+        """In all pages, and whether that is all: else of the newest COUNTED events."""
+        wanted = search.events(query)
+        return await self._count(wanted, search.COUNTED if wanted.conditions else None)
 
     async def followups(self, query: FollowupQuery) -> list[FollowupRow]:
         """Newest first."""
@@ -227,7 +234,7 @@ class SqliteStore:
 
     async def count_followups(self, query: FollowupQuery) -> int:
         """In all pages."""
-        return await self._count(search.followups(query))
+        return (await self._count(search.followups(query)))[0]
 
     async def followup(self, ident: int) -> FollowupRow | None:
         rows = await self._read(transactions.fetch, FollowupRow, sql.FOLLOWUP, (ident,))
@@ -237,10 +244,10 @@ class SqliteStore:
         found: list[R] = []
         limit = min(wanted.limit, search.MOST_ROWS)
         low, high = await self._read(search.bounds, wanted)
-        while high >= low and len(found) < limit:
-            bottom = low if wanted.shortcut else max(low, high - search.STEP + 1)
-            found += await self._read(search.rows, row, wanted, (bottom, high), limit - len(found))
-            high = bottom - 1
+        for step in search.steps(low, high, long=wanted.shortcut is not None):
+            found += await self._read(search.rows, row, wanted, step, limit - len(found))
+            if len(found) >= limit:
+                break
         return found
 
     async def events_after(self, seq: int, limit: int) -> list[EventRow]:

@@ -47,6 +47,14 @@ def _put(
     )
 
 
+def _add(table: str, fields: tuple[str, ...], keys: tuple[str, ...], rows: int) -> str:
+    """Insert; a row that is there already stays as it is."""
+    return (
+        f"INSERT INTO {table} ({_names(fields)}) VALUES {_marks(fields, rows)} "
+        f"ON CONFLICT ({_names(keys)}) DO NOTHING"
+    )
+
+
 def _marks(fields: tuple[str, ...], rows: int) -> str:
     one = f"({', '.join('?' * len(fields))})"
     return ", ".join([one] * rows)
@@ -109,7 +117,7 @@ PUT_LOCK: Final = _put("locks", LockRow._fields, ("site", "company", "token"))
 DROP_LOCK: Final = _drop("locks", ("site", "company", "token"))
 PUT_WANT: Final = _put("wants", WantRow._fields, ("site", "company", "order"))
 DROP_WANT: Final = _drop("wants", ("site", "company", "order"))
-PUT_EVENT: Final = _put_many("events", EventRow._fields, ("seq",))
+PUT_EVENT: Final = Many(tuple((rows, _add("events", EventRow._fields, ("seq",), rows)) for rows in _SIZES))
 PUT_PASS: Final = _put("passes", PassRow._fields, ("id",))
 PUT_HOLD: Final = _put("holds", HoldRow._fields, ("site", "company", "client"))
 DROP_HOLD: Final = _drop("holds", ("site", "company", "client"))
@@ -188,6 +196,11 @@ PASSES: Final = f"SELECT {PASS_COLUMNS} FROM passes ORDER BY id DESC LIMIT ?"
 # --- pruning ---------------------------------------------------------------------------------------
 # The newest of each is never deleted: the next number is counted from it.
 
+MARK_PRUNED: Final = """
+    INSERT INTO meta VALUES ('pruned_before', :before)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value
+    WHERE CAST(excluded.value AS INTEGER) > CAST(value AS INTEGER)
+"""
 PRUNE_EVENTS: Final = """
     DELETE FROM events WHERE seq IN (
       SELECT seq FROM events

@@ -198,6 +198,7 @@ def prune(db: sqlite3.Connection, before: int, limit: int) -> int:
     """Delete at most `limit` rows of history; how many went."""
     gone = 0
     with _transaction(db, "BEGIN IMMEDIATE"):
+        db.execute(sql.MARK_PRUNED, {"before": str(before)})
         for statement in (sql.PRUNE_EVENTS, sql.PRUNE_SESSIONS, sql.PRUNE_PASSES, sql.PRUNE_FOLLOWUPS):
             if gone < limit:
                 gone += db.execute(statement, {"before": before, "limit": limit - gone}).rowcount

@@ -18,8 +18,8 @@ def answer(value: Any, status: int = 200) -> Response:
     return Response(_encode(value), status, media_type="application/json")
 
 
-def page(found: Page) -> Response:
-    return answer({"items": found.items, "next": found.next, "total": found.total})
+def page(found: Page, **more: Any) -> Response:
+    return answer({"items": found.items, "next": found.next, "total": found.total, **more})
 
 
 def listing(

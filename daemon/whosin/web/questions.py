@@ -122,7 +122,11 @@ class HistoryFilter(Filter):
             examples=["session.removed", "lock."],
         ),
     ] = None
-    resource: Asked | None = None
+    actor: Annotated[Asked | None, Field(description="Who did it.")] = None
+    resource: Annotated[
+        Asked | None,
+        Field(description="This resource, or one below it.", examples=["sales-order/SO-1001"]),
+    ] = None
     q: Annotated[Asked | None, Field(description="Text found anywhere in the event.")] = None
     since: Annotated[Instant | None, Field(description="From this moment on, itself included.")] = None
     until: Annotated[Instant | None, Field(description="Before this moment.")] = None

@@ -235,7 +235,7 @@ EXAMPLES: dict[str, Json] = {
     "Passes": _listed(_REPORT),
     "Confirmed": {"confirmed": 1},
     "Companies": _listed(_COMPANY),
-    "History": _listed(_EVENT),
+    "History": {**_listed(_EVENT), "total_exact": True},
     "Stats": _STATS,
     "Day": {
         "slot_s": 300,

@@ -38,7 +38,7 @@ async def show_day(_query: Annotated[NoFilter, Query()], engine: Engine, who: Wh
 async def search_history(query: Annotated[HistoryFilter, Query()], engine: Engine, who: Who) -> Response:
     """Every change with its actor, reason and time."""
     if who.site is not None and query.site not in {None, who.site}:
-        return page(Page([], None, 0))
+        return page(Page([], None, 0), total_exact=True)
     wanted = HistoryQuery(
         site=query.site or who.site,
         company=query.company,
@@ -51,8 +51,10 @@ async def search_history(query: Annotated[HistoryFilter, Query()], engine: Engin
         until=_wall_ms(query.until),
         before_seq=int(query.cursor) if query.cursor else None,
         limit=query.limit,
+        actor=query.actor,
     )
-    return page(await engine.history(wanted, who))
+    found = await engine.history(wanted, who)
+    return page(found, total_exact=found.exact)
 
 
 def _wall_ms(at: datetime | None) -> int | None:

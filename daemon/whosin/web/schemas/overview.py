@@ -39,7 +39,14 @@ class Event(Answer):
 class History(Answer):
     items: Annotated[list[Event], Field(description="Newest first.")]
     next: str | None
-    total: int
+    total: Annotated[int, Field(description="All that match.")]
+    total_exact: Annotated[
+        bool,
+        Field(
+            description="False: only the newest half million events were looked at for `total`, since no "
+            "index leads to what is asked for (session and resource have one)."
+        ),
+    ]
 
 
 class Source(Answer):
