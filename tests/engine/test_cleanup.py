@@ -43,7 +43,7 @@ async def test_switching_is_recorded_with_its_actor_and_survives(bench: Bench) -
     again = await bench.crash()
     assert again.cleanup.enabled is True
     event = next(one for one in await _history(again) if one["type"] == "cleanup.switched")
-    assert (event["actor"], event["data"]) == ("boss", {"enabled": True})
+    assert (event["actor"], event["data"]) == ("boss", {"enabled": True, "was": False})
 
 
 async def _history(bench: Bench) -> list[Any]:
