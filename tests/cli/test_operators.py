@@ -86,3 +86,23 @@ def test_an_operator_is_removed_and_signed_out(daemon, whosin):
     daemon.answers |= {"DELETE operators/grace": None, "POST operators/grace/sign-out": {"ended": 3}}
     assert "no longer" in whosin("operators", "remove", "grace").stdout
     assert "3 sessions" in whosin("operators", "sign-out", "grace").stdout
+
+
+def test_the_history_tells_whose_access_it_was_and_what_changed(daemon, whosin):
+    def event(kind, **data):
+        nobody = dict.fromkeys(("site", "company", "session", "user", "reason"))
+        return {**nobody, "seq": 1, "at": ago(9), "type": f"operator.{kind}", "actor": "admin", "data": data}
+
+    grace = {"name": "grace", "role": "operator", "site": None, "disabled": False}
+    daemon.answers["GET history"] = [
+        event("changed", name="grace", before=grace, after={**grace, "role": "viewer"}),
+        event("sign_in_failed", name=None, address="192.0.2.7", count=6),
+        event("signed_in", name="grace", how="password", address="192.0.2.7"),
+        event("removed", **grace),
+    ]
+    text = whosin("history", "--type", "operator.", columns=140).stdout
+    for words in (
+        "grace: role operator → viewer", "unknown name: 192.0.2.7, 6 times", "grace: password, 192.0.2.7",
+        "grace: operator",
+    ):  # fmt: skip
+        assert words in text

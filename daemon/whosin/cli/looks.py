@@ -148,6 +148,9 @@ EVENT_STYLES = {
 }
 
 
+ACCESS = ("operator.", "token.", "account.")
+
+
 def event_columns(at: datetime, id_length: int) -> list[Column]:
     """Of what happened, in the history and in `top`."""
     return [
@@ -169,9 +172,23 @@ def event_columns(at: datetime, id_length: int) -> list[Column]:
 
 
 def about(event: Json) -> str:
-    """What an event's data adds for people: its resource, or the text it carries."""
+    """What an event's data adds for people: its resource, the text it carries, or whose access it was."""
     data = event["data"]
-    return str(data.get("resource") or data.get("text") or data.get("message") or "")
+    text = data.get("resource") or data.get("text") or data.get("message")
+    return str(text or (_access(event["type"], data) if event["type"].startswith(ACCESS) else ""))
+
+
+def _access(kind: str, data: Json) -> str:
+    """Whose, and what became of it: `grace: role operator → viewer`."""
+    before, after = data.get("before"), data.get("after")
+    if isinstance(before, dict) and isinstance(after, dict):
+        said = [f"{key} {before.get(key)} → {after[key]}" for key in after if after[key] != before.get(key)]
+    else:
+        said = [str(data[key]) for key in ("role", "how", "address") if data.get(key)]
+    if data.get("count", 1) > 1:
+        said.append(f"{data['count']} times")
+    name = data.get("name") or ("unknown name" if kind == "operator.sign_in_failed" else "")
+    return f"{name}: {', '.join(said)}" if said else str(name)
 
 
 def by(event: Json) -> str:
