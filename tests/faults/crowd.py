@@ -54,7 +54,7 @@ class Crowd:
             observer = await self._line(
                 way, f"observer-{way}", "whosin/v1/events/#", self._observe(way)
             ).open()
-            self._observers[way], self.record.subscribed[way] = observer, observer.subscriptions
+            self._observers[way] = observer
             if way == "door":  # what a broker keeps for whom is its own matter
                 await self._restless(way)
             gateway = await self._line(
@@ -94,7 +94,6 @@ class Crowd:
             way, f"restless-{way}", "whosin/v1/events/#", self._observe(name), away_s=(0.2, 0.8)
         )
         self._observers[name] = await line.open()
-        self.record.subscribed[name] = line.subscriptions
 
         async def break_off() -> None:
             dice = Random(f"restless {way} {self.plan.seed}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tests.faults.facts import Facts, Row
 from tests.faults.record import Member, Record, Window
-from tests.faults.when import BROKER_GONE, Terms, When
+from tests.faults.when import Terms, When
 
 TOLERANCE_S = 0.1
 FINAL = {"session.logged_off": "logged_off", "session.removed": "removed"}
@@ -284,23 +284,17 @@ class Judge:
                 if seq < newest[row.session]:
                     yield f"the observer ({way}) heard seq {seq} of {row.session} after {newest[row.session]}"
                 newest[row.session] = max(newest[row.session], seq)
+            handed = iter(self._record.handed if way == "link" else ())
             for seq in sorted(outward.keys() - first.keys()):
                 row = outward[seq]
-                if seq <= marker and way == "link" and self._with_the_broker(row):
+                if seq <= marker and _topic(row) in handed:  # and so uses up what comes before it
                     self.gone += 1
                 elif seq <= marker:
                     yield f"the observer ({way}) never heard seq {seq}, {row.type} of {row.session}"
 
-    def _with_the_broker(self, row: Row) -> bool:
-        """A broker that was killed may have had it; or had nobody to give it to, having forgotten us."""
-        gone = [window for window in self._record.windows if window.kind in BROKER_GONE]
-        if not gone:
-            return False
-        back = [
-            min((at for at in self._record.subscribed["link"] if at > window.start), default=window.end) + 0.5
-            for window in gone
-        ]
-        return any(self._when.lost_with_broker(at, max(back)) for at in self._moments(row))
+
+def _topic(row: Row) -> str:
+    return f"whosin/v1/events/{row.site}/{row.company or '@all'}/{row.type}"
 
 
 def _conflict(one: Row, other: Row) -> bool:

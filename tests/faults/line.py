@@ -39,7 +39,6 @@ class Line:
         away_s: tuple[float, float] = (0.03, 0.25),
     ) -> None:
         self.up = asyncio.Event()
-        self.subscriptions: list[float] = []  # when each was confirmed
         self.connections = 0
         self._address = address
         self._heard = heard
@@ -158,7 +157,6 @@ class Line:
             self.up.set()
 
     def _subscribed(self, *_: Any) -> None:
-        self.subscriptions.append(time.monotonic())
         self.up.set()
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:

@@ -94,7 +94,8 @@ class Event:
 @dataclass
 class Record:
     """`offsets`: by how much the daemon's wall clock was ahead of the real one, ever. `base`: the real wall
-    clock minus the monotonic one. `subscribed`: when each observer's subscription was confirmed."""
+    clock minus the monotonic one. `handed`: topics of the events that a broker was handed and cannot have
+    handed on, in order (`handed.lost`)."""
 
     began: float
     base: float
@@ -102,7 +103,7 @@ class Record:
     said: list[Said] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     events: dict[str, list[Event]] = field(default_factory=dict)
-    subscribed: dict[str, list[float]] = field(default_factory=dict)
+    handed: list[str] = field(default_factory=list)
     ordered: list[Ordered] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     lags: list[tuple[float, float]] = field(default_factory=list)  # when, how late this program was

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from pprint import pformat
 
+from tests.faults import handed
 from tests.faults import shim as shim_room
 from tests.faults.crowd import Crowd
 from tests.faults.facts import Facts
@@ -109,6 +110,14 @@ def missing() -> dict[str, str]:
     return found
 
 
+def telling(broker: Mosquitto) -> Mosquitto:
+    """It says what it is handed and hands on, at once, so that a kill leaves all of it to be read."""
+    config = broker.config.read_text()
+    assert config.count("log_dest stdout") == 1
+    broker.config.write_text(config.replace("log_dest stdout", "log_dest stderr") + "\nlog_type all\n")
+    return broker
+
+
 def _root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -153,11 +162,12 @@ class Round:
         place = self.folder / "broker"
         place.mkdir()
         if "cut" not in self.plan.kinds:
-            self.broker = Mosquitto(place).start()
+            self.broker = telling(Mosquitto(place)).start()
             return ("127.0.0.1", self.broker.port), "127.0.0.1"
         network = self.network = Network()
         listener = "listener {port} 0.0.0.0\nallow_anonymous true"
-        self.broker = Mosquitto(place, listener=listener, within=network.within, host=network.clients).start()
+        broker = Mosquitto(place, listener=listener, within=network.within, host=network.clients)
+        self.broker = telling(broker).start()
         return (network.clients, self.broker.port), network.daemon
 
     def _small_disk(self) -> Path | None:
@@ -211,6 +221,9 @@ class Round:
             lateness.cancel()
             await injector.stop()
             await self.crowd.leave()
+        if self.broker is not None:
+            log = self.broker.log.read_text(errors="replace")
+            self.record.handed = handed.lost(log, "whosin-faults", "observer-link")
         facts = Facts.read((self.disk or self.folder) / "data" / "whosin.db", self.daemon.log)
         self._break(facts)
         return Judge(self.record, facts, TERMS).verdict()

@@ -225,13 +225,27 @@ def test_an_event_that_was_not_heard_is_lost(story: Story) -> None:
     assert "the observer (door) never heard seq 2, session.logged_in of dora" in story.wrong
 
 
-def test_an_event_that_a_killed_broker_had_is_not_ours(story: Story) -> None:
+def test_an_event_that_a_broker_was_handed_and_could_not_hand_on_is_not_ours(story: Story) -> None:
     story.record.events = {"link": story.record.events["door"]}
-    story.record.subscribed["link"] = [0.0, 4.0]
     del story.record.events["link"][1]
     assert "never heard" in story.wrong
-    story.record.windows.append(Window("broker_kill", 0.5, 1.0))
+    story.record.handed = ["whosin/v1/events/s1/c1/session.logged_in"]
     assert "never heard" not in story.wrong
+    assert story.verdict.gone == 1
+
+
+def test_what_a_broker_was_handed_excuses_one_event_each_in_order_and_none_of_the_door(story: Story) -> None:
+    story.record.events = {"link": story.record.events["door"]}
+    logged_in, fell = (f"whosin/v1/events/s1/c1/session.{it}" for it in ("logged_in", "disconnected"))
+    del story.record.events["link"][:3]
+    story.record.handed = [logged_in, logged_in, fell]
+    assert not story.wrong
+    for handed in ([logged_in, fell], [fell, logged_in, logged_in], [logged_in, logged_in]):
+        story.record.handed = handed
+        assert "never heard" in story.wrong
+    story.record.events = {"door": story.record.events["link"]}
+    story.record.handed = [logged_in, logged_in, fell]
+    assert "never heard" in story.wrong
 
 
 def test_an_event_heard_twice_is_fine_but_not_with_another_content(story: Story) -> None:

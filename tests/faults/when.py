@@ -123,19 +123,15 @@ class When:
 
     def at_mercy(self, said: Said) -> bool:
         """Acknowledged by a broker that was killed before it could surely hand it on, or that had forgotten
-        the daemon: that is not promised."""
+        the daemon: that is not promised. The daemon has subscribed again once it sees again."""
         if said.way != "link" or said.acked is None:
             return False
-        return self.lost_with_broker(said.acked)
-
-    def lost_with_broker(self, at: float, until: float = 0.0) -> bool:
-        """Whether what a broker got at that moment may have gone with it, or to nobody: `until` is when its
-        clients had subscribed again; the daemon itself has once it sees again."""
+        at = said.acked
         gone_on = self.arrived_by(at, "link") + 1.0 + self._record.lag(at - 1.0, at + 3.0)
         for window in self._record.windows:
             if window.kind in BROKER_GONE:
                 back = self.arrived_by(window.end, "link") if window.kind == "broker_forget" else window.start
-                if at <= max(back, until) + 0.1 and window.start <= gone_on:
+                if at <= back + 0.1 and window.start <= gone_on:
                     return True
         return False
 

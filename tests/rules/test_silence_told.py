@@ -591,7 +591,7 @@ def test_a_group_whose_last_fall_is_forgotten_is_not_kept_for_good():
     assert not b.silence._recent
 
 
-# --- who fell before the hold's window opened ----------------------------------------------------------------
+# --- who fell before the hold's window opened ---------------------------------------------------------------
 
 
 def stray_and_mass(b: Bench) -> list[Session]:

@@ -4,8 +4,8 @@ Written from the contract, apart from `whosin.rules`, which it must not import. 
 received, who really lived, and when the daemon, its broker or its machine were in trouble.
 
 *Innocent* is a session whose program lives and kept its duty up to the moment at which it was called
-disconnected: it tried to give a sign of life at least every 1.25 heartbeats, each time over a network of its own that works.
-What then failed was the daemon, its machine, its disk, its broker, or the way between them. Faults of a
+disconnected: it tried to give a sign of life at least every 1.25 heartbeats, each time over a network of its
+own that works. What then failed was the daemon, its machine, its disk, its broker, or the way between them. Faults of a
 client's own network (held up, half-open) end its innocence from then until two timeouts later; a connection
 that is cut does not, since the client notices and comes back within seconds.
 
