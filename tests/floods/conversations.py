@@ -171,8 +171,8 @@ def _length(size: int) -> bytes:
 
 
 def ends(port: int, talk: Talk, pings: int | None, wait_s: float) -> bool:
-    """Whether the other side ends the conversation. It has `pings` in all, the last one at its end; None where
-    that one is never read, being behind what is broken or part of a packet that goes on."""
+    """Whether the other side ends the conversation. It has `pings` in all, the last one at its end; None
+    where that one is never read, being behind what is broken or part of a packet that goes on."""
     with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as line:
         try:
             line.sendall(talk.data + PINGREQ)

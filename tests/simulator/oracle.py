@@ -5,9 +5,9 @@ received, who really lived, and when the daemon, its broker or its machine were 
 
 *Innocent* is a session whose program lives and kept its duty up to the moment at which it was called
 disconnected: it tried to give a sign of life at least every 1.25 heartbeats, each time over a network of its
-own that works. What then failed was the daemon, its machine, its disk, its broker, or the way between them. Faults of a
-client's own network (held up, half-open) end its innocence from then until two timeouts later; a connection
-that is cut does not, since the client notices and comes back within seconds.
+own that works. What then failed was the daemon, its machine, its disk, its broker, or the way between them.
+Faults of a client's own network (held up, half-open) end its innocence from then until two timeouts later; a
+connection that is cut does not, since the client notices and comes back within seconds.
 
 *Trouble* is every stretch in which the daemon can have been blind, taken generously. A date must be the
 deadline exactly where there was none since the last sign of life; with trouble it may be later by no more
