@@ -7,7 +7,9 @@ import json
 
 from whosin.ports import (
     AccountRow,
+    AlertRow,
     BeatRow,
+    DeliveryRow,
     EventRow,
     FollowupRow,
     HoldRow,
@@ -132,8 +134,24 @@ def operator(name: str, **fields) -> OperatorRow:
     return row._replace(**fields)
 
 
+def alert(number: int, **fields) -> AlertRow:
+    row = AlertRow(
+        number=number, id=f"alert-{number}", kind="blocking", site="north", company="acme",
+        severity="warning", raised=NOON, told=NOON, cleared=0, reminders=0, total=1, body=b"{}",
+    )  # fmt: skip
+    return row._replace(**fields)
+
+
 def web_session(id_hash: bytes, **fields) -> WebSessionRow:
     row = WebSessionRow(
         id_hash=id_hash, kind="operator", name="ann", created=NOON, seen=NOON, address="192.0.2.7"
     )
+    return row._replace(**fields)
+
+
+def delivery(number: int, channel: str = "office", phase: str = "raised", **fields) -> DeliveryRow:
+    row = DeliveryRow(
+        alert=number, channel=channel, phase=phase, id=f"alert-{number}-{channel}", state="pending", tries=0,
+        since=NOON, at=0, due=NOON, error=None,
+    )  # fmt: skip
     return row._replace(**fields)

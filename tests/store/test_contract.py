@@ -10,7 +10,7 @@ import pytest
 from tests.store import rows
 from tests.store.rows import NOON
 from whosin.errors import Refused, StoreError
-from whosin.ports import Changes, EndedQuery, FollowupQuery, HistoryQuery, Store
+from whosin.ports import AlertQuery, Changes, EndedQuery, FollowupQuery, HistoryQuery, Store
 from whosin.store import search
 
 
@@ -53,6 +53,8 @@ async def test_everything_committed_is_loaded_again(adapter):
         observers={"erp": rows.observer("erp")},
         operators={"ann": rows.operator("ann", link_hash=bytes(range(32)), link_until=9)},
         web_sessions={b"\0\xff": rows.web_session(b"\0\xff")},
+        alerts={3: rows.alert(3, site=None)},
+        deliveries={(3, "office", "raised"): rows.delivery(3, error="später")},
     )
     async with adapter.opened() as (store, _):
         await store.commit(changes)
@@ -71,6 +73,9 @@ async def test_everything_committed_is_loaded_again(adapter):
     assert (loaded.last_seq, loaded.last_key, loaded.last_pass, loaded.last_followup) == (41, 7, 2, 5)
     assert loaded.operators == list(changes.operators.values())
     assert loaded.web_sessions == list(changes.web_sessions.values())
+    assert loaded.alerts == list(changes.alerts.values())
+    assert loaded.deliveries == list(changes.deliveries.values())
+    assert loaded.last_alert == 3
 
 
 async def test_loaded_rows_are_of_their_row_types(adapter):
@@ -554,6 +559,67 @@ async def test_prune_takes_done_follow_ups_and_never_an_open_one(adapter):
         assert await store.prune(NOON + 3, 9) == 1
         assert await store.prune(NOON * 2, 9) == 1
         assert [row.id for row in await store.followups(FollowupQuery())] == [5, 4]
+
+
+# --- alerts ----------------------------------------------------------------------------------------
+
+
+def alerts(*changed):
+    return {row.number: row for row in changed}
+
+
+def deliveries(*changed):
+    return {(row.alert, row.channel, row.phase): row for row in changed}
+
+
+async def test_open_alerts_and_those_with_something_to_deliver_are_loaded(adapter):
+    async with adapter.opened() as (store, _):
+        put = alerts(rows.alert(1), rows.alert(2, cleared=NOON), rows.alert(3, cleared=NOON))
+        owed = deliveries(
+            rows.delivery(1, state="sent"), rows.delivery(3, "b"), rows.delivery(3, "a", state="given_up")
+        )
+        await store.commit(Changes(alerts=put, deliveries=owed))
+        await store.commit(Changes(deliveries=deliveries(rows.delivery(3, "b", tries=2))))
+    loaded = await adapter.reloaded()
+    assert [row.number for row in loaded.alerts] == [1, 3]
+    assert loaded.deliveries == [rows.delivery(3, "b", tries=2)]
+    assert loaded.last_alert == 3
+
+
+async def test_alerts_are_found_newest_first_by_site_kind_and_state(adapter):
+    put = alerts(
+        rows.alert(1), rows.alert(2, site="south"), rows.alert(3, kind="storage", site=None),
+        rows.alert(4, cleared=NOON), rows.alert(5),
+    )  # fmt: skip
+
+    async def found(store, **query):
+        return [row.number for row in await store.alerts(AlertQuery(**query))]
+
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(alerts=put))
+        assert await found(store) == [5, 4, 3, 2, 1]
+        assert await found(store, site="north") == [5, 4, 1]
+        assert await found(store, kind="storage") == [3]
+        assert await found(store, open=True) == [5, 3, 2, 1]
+        assert await found(store, open=False) == [4]
+        assert await found(store, before=4, limit=2) == [3, 2]
+        first, second = rows.delivery(1, "b"), rows.delivery(1, "a", phase="cleared", since=NOON + 1)
+        await store.commit(Changes(deliveries=deliveries(second, first, rows.delivery(2))))
+        assert await store.deliveries([1, 9]) == [first, second]
+
+
+async def test_prune_takes_alerts_that_are_over_with_their_deliveries(adapter):
+    put = alerts(
+        rows.alert(1, cleared=NOON), rows.alert(2), rows.alert(3, cleared=NOON),
+        rows.alert(4, cleared=NOON + 9),
+        rows.alert(5, cleared=NOON),
+    )  # fmt: skip
+    owed = deliveries(rows.delivery(1, state="sent"), rows.delivery(2, state="sent"), rows.delivery(3))
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(alerts=put, deliveries=owed))
+        assert await store.prune(NOON + 5, 99) == 1
+        assert [row.number for row in await store.alerts(AlertQuery())] == [5, 4, 3, 2]
+        assert [row.alert for row in await store.deliveries([1, 2, 3])] == [2, 3]
 
 
 # --- prune -----------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ ROWS = (
     "observers",
     "operators",
     "web_sessions",
+    "alerts",
+    "deliveries",
 )
 
 log = structlog.get_logger("whosin.store")
@@ -109,6 +111,12 @@ class Committer:
     def pending(self) -> int:
         """Events, answers and acknowledgements that are decided and not durable yet."""
         return self.open.leaving + (self._under_way.leaving if self._under_way is not None else 0)
+
+    @property
+    def unstored(self) -> list[Changes]:
+        """What is decided and not durable yet, the oldest first: to show, never to tell the world."""
+        under_way = [self._under_way.changes] if self._under_way is not None else []
+        return [*under_way, self.open.changes]
 
     @property
     def trouble(self) -> StoreError | None:

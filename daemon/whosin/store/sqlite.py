@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from whosin.errors import StoreError, StoreRefused
-from whosin.ports import EventRow, FollowupRow, Loaded, PassRow, SessionRow
+from whosin.ports import AlertRow, DeliveryRow, EventRow, FollowupRow, Loaded, PassRow, SessionRow
 from whosin.store import backup, schema, search, transactions
 from whosin.store import statements as sql
 from whosin.store.connection import Channel, connect
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
-    from whosin.ports import Changes, EndedQuery, FollowupQuery, HistoryQuery
+    from whosin.ports import AlertQuery, Changes, EndedQuery, FollowupQuery, HistoryQuery
     from whosin.store.search import Search
 
 P = ParamSpec("P")
@@ -166,7 +167,7 @@ class SqliteStore:
         self._was_full = False
 
     async def prune(self, before: int, limit: int) -> int:
-        """Delete at most `limit` events, ended sessions and finished passes from before (wall ms)."""
+        """Delete at most `limit` events, ended sessions, passes and alerts from before (wall ms)."""
         gone = await self._run(self._writer, transactions.prune, before, limit)
         if gone < limit:  # nothing is left to do
             for channel in (self._writer, self._reader):
@@ -259,6 +260,14 @@ class SqliteStore:
         """Newest first."""
         limit = min(limit, search.MOST_ROWS)
         return await self._read(transactions.fetch, PassRow, sql.PASSES, (limit,))
+
+    async def alerts(self, query: AlertQuery) -> list[AlertRow]:
+        """Newest first."""
+        values = {**asdict(query), "limit": min(query.limit, search.MOST_ROWS)}
+        return await self._read(transactions.fetch, AlertRow, sql.ALERTS, values)
+
+    async def deliveries(self, alerts: Iterable[int]) -> list[DeliveryRow]:
+        return await self._read(transactions.fetch, DeliveryRow, sql.DELIVERIES, (json.dumps(list(alerts)),))
 
     async def _read(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

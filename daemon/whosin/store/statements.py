@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whosin.ports import (
     AccountRow,
+    AlertRow,
     BeatRow,
+    DeliveryRow,
     EventRow,
     FollowupRow,
     HoldRow,
@@ -133,6 +135,8 @@ PUT_OPERATOR: Final = _put("operators", OperatorRow._fields, ("name",))
 DROP_OPERATOR: Final = _drop("operators", ("name",))
 PUT_WEB_SESSION: Final = _put("web_sessions", WebSessionRow._fields, ("id_hash",))
 DROP_WEB_SESSION: Final = _drop("web_sessions", ("id_hash",))
+PUT_ALERT: Final = _put("alerts", AlertRow._fields, ("number",))
+PUT_DELIVERY: Final = _put("deliveries", DeliveryRow._fields, ("alert", "channel", "phase"))
 
 # --- loading ---------------------------------------------------------------------------------------
 
@@ -175,13 +179,21 @@ TOKENS: Final = f"SELECT {_names(TokenRow._fields)} FROM tokens"
 OBSERVERS: Final = f"SELECT {_names(ObserverRow._fields)} FROM observers"
 OPERATORS: Final = f"SELECT {_names(OperatorRow._fields)} FROM operators"
 WEB_SESSIONS: Final = f"SELECT {_names(WebSessionRow._fields)} FROM web_sessions"
+_ALERTS: Final = f"SELECT {_names(AlertRow._fields)} FROM alerts"
+_DELIVERIES: Final = f"SELECT {_names(DeliveryRow._fields)} FROM deliveries"
+LIVE_ALERTS: Final = f"""
+    {_ALERTS} WHERE cleared = 0 OR number IN (SELECT alert FROM deliveries WHERE state = 'pending')
+    ORDER BY number
+"""
+PENDING: Final = f"{_DELIVERIES} WHERE state = 'pending' ORDER BY alert, since, phase, channel"
 UNFINISHED_PASS: Final = f"SELECT {PASS_COLUMNS} FROM passes WHERE finished = 0 ORDER BY id DESC LIMIT 1"
 LAST_NUMBERS: Final = """
     SELECT
       coalesce((SELECT max(seq) FROM events), 0),
       max(coalesce((SELECT max(key) FROM sessions), 0), coalesce((SELECT max(key) FROM ended_sessions), 0)),
       coalesce((SELECT max(id) FROM passes), 0),
-      coalesce((SELECT max(id) FROM followups), 0)
+      coalesce((SELECT max(id) FROM followups), 0),
+      coalesce((SELECT max(number) FROM alerts), 0)
 """
 OPEN_FOLLOWUPS: Final = (
     "SELECT site, severity, count(*) FROM followups WHERE done = 0 GROUP BY site, severity"
@@ -192,6 +204,16 @@ OPEN_FOLLOWUPS: Final = (
 EVENTS_AFTER: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
 FOLLOWUP: Final = f"SELECT {FOLLOWUP_COLUMNS} FROM followups WHERE id = ?"
 PASSES: Final = f"SELECT {PASS_COLUMNS} FROM passes ORDER BY id DESC LIMIT ?"
+ALERTS: Final = f"""
+    {_ALERTS}
+    WHERE number < coalesce(:before, 9223372036854775807)
+      AND (:site IS NULL OR site = :site) AND (:kind IS NULL OR kind = :kind)
+      AND (:open IS NULL OR (cleared = 0) = :open)
+    ORDER BY number DESC LIMIT :limit
+"""
+DELIVERIES: Final = f"""
+    {_DELIVERIES} WHERE alert IN (SELECT value FROM json_each(?)) ORDER BY alert, since, phase, channel
+"""
 
 # --- pruning ---------------------------------------------------------------------------------------
 # The newest of each is never deleted: the next number is counted from it.
@@ -230,3 +252,13 @@ PRUNE_FOLLOWUPS: Final = """
       WHERE done > 0 AND done < :before AND id < (SELECT max(id) FROM followups)
       ORDER BY done LIMIT :limit)
 """
+PRUNE_ALERTS: Final = """
+    DELETE FROM alerts WHERE number IN (
+      SELECT number FROM alerts
+      WHERE cleared > 0 AND cleared < :before AND number < (SELECT max(number) FROM alerts)
+        AND number NOT IN (SELECT alert FROM deliveries WHERE state = 'pending')
+      ORDER BY number LIMIT :limit)
+"""
+PRUNE_DELIVERIES: Final = "DELETE FROM deliveries WHERE alert NOT IN (SELECT number FROM alerts)"
+
+PRUNE: Final = (PRUNE_EVENTS, PRUNE_SESSIONS, PRUNE_PASSES, PRUNE_FOLLOWUPS, PRUNE_ALERTS)

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from whosin.model import Status
 from whosin.ports import (
     AccountRow,
+    AlertRow,
     Changes,
+    DeliveryRow,
     HoldRow,
     Loaded,
     LockRow,
@@ -75,6 +77,8 @@ def apply(db: sqlite3.Connection, changes: Changes) -> None:
             db.executemany(sql.PUT_META, changes.meta.items())
         if changes.followups:
             _put_many(db, sql.PUT_FOLLOWUP, list(changes.followups.values()))
+        _put(db, changes.alerts, sql.PUT_ALERT, "")
+        _put(db, changes.deliveries, sql.PUT_DELIVERY, "")
         _put(db, changes.locks, sql.PUT_LOCK, sql.DROP_LOCK)
         _put(db, changes.wants, sql.PUT_WANT, sql.DROP_WANT)
         _put(db, changes.holds, sql.PUT_HOLD, sql.DROP_HOLD)
@@ -126,9 +130,11 @@ def _put_many(db: sqlite3.Connection, many: sql.Many, rows: Sequence[tuple[Any, 
 
 
 def _put(db: sqlite3.Connection, rows: Mapping[Any, tuple[Any, ...] | None], put: str, drop: str) -> None:
+    """`drop` is empty where rows are never deleted so."""
     if rows:
         db.executemany(put, [tuple(row) for row in rows.values() if row is not None])
-        db.executemany(drop, [key for key, row in rows.items() if row is None])
+        if gone := [key for key, row in rows.items() if row is None]:
+            db.executemany(drop, gone)
 
 
 def _put_named(
@@ -145,7 +151,7 @@ def load(db: sqlite3.Connection) -> Loaded:
     """All that the engine goes on with, as of one moment."""
     with _transaction(db, "BEGIN"), _no_collecting():
         meta = dict(db.execute(sql.META).fetchall())
-        last_seq, last_key, last_pass, last_followup = db.execute(sql.LAST_NUMBERS).fetchone()
+        last_seq, last_key, last_pass, last_followup, last_alert = db.execute(sql.LAST_NUMBERS).fetchone()
         passes = fetch(db, PassRow, sql.UNFINISHED_PASS)
         return Loaded(
             store_id=meta.pop("store_id"),
@@ -161,10 +167,13 @@ def load(db: sqlite3.Connection) -> Loaded:
             observers=fetch(db, ObserverRow, sql.OBSERVERS),
             operators=fetch(db, OperatorRow, sql.OPERATORS),
             web_sessions=fetch(db, WebSessionRow, sql.WEB_SESSIONS),
+            alerts=fetch(db, AlertRow, sql.LIVE_ALERTS),
+            deliveries=fetch(db, DeliveryRow, sql.PENDING),
             last_seq=last_seq,
             last_key=last_key,
             last_pass=last_pass,
             last_followup=last_followup,
+            last_alert=last_alert,
             open_followups={
                 (site, severity): count for site, severity, count in db.execute(sql.OPEN_FOLLOWUPS)
             },
@@ -199,7 +208,10 @@ def prune(db: sqlite3.Connection, before: int, limit: int) -> int:
     gone = 0
     with _transaction(db, "BEGIN IMMEDIATE"):
         db.execute(sql.MARK_PRUNED, {"before": str(before)})
-        for statement in (sql.PRUNE_EVENTS, sql.PRUNE_SESSIONS, sql.PRUNE_PASSES, sql.PRUNE_FOLLOWUPS):
+        for statement in sql.PRUNE:
             if gone < limit:
-                gone += db.execute(statement, {"before": before, "limit": limit - gone}).rowcount
+                went = db.execute(statement, {"before": before, "limit": limit - gone}).rowcount
+                if went and statement is sql.PRUNE_ALERTS:
+                    db.execute(sql.PRUNE_DELIVERIES)
+                gone += went
     return gone
