@@ -31,6 +31,13 @@ def test_a_type_that_comes_or_goes_is_named_once(tmp_path):
     assert changed(new, old) == (["client_types.kiosk"], [])
 
 
+def test_a_channel_that_comes_or_changes_is_live(tmp_path):
+    old, new = load(None, ENVIRON), read(tmp_path, "[alerts.channels.desk]")
+    assert changed(old, new) == (["alerts.channels.desk"], [])
+    other = read(tmp_path, 'alerts.channels.desk.at_least = "critical"')
+    assert changed(new, other) == (["alerts.channels.desk.at_least"], [])
+
+
 def test_the_first_value_of_the_switch_is_no_change(tmp_path):
     assert changed(load(None, ENVIRON), read(tmp_path, "cleanup.enabled = true")) == ([], [])
 
@@ -38,12 +45,13 @@ def test_the_first_value_of_the_switch_is_no_change(tmp_path):
 @pytest.mark.parametrize(
     ("section", "live"),
     [("client_types", True), ("watch", True), ("mass_silence", True), ("locks", True), ("limits", True),
+     ("alerts", True),
      ("daemon", False), ("mqtt", False), ("http", False)],
 )  # fmt: skip
 def test_whole_sections_are_live_or_not(section, live):
     effects = {
         item.effect
-        for path, item in paths(load(None, ENVIRON).client_types)
+        for path, item in paths({"client_types": ["desktop"], "alerts.channels": ["office"]})
         if path.startswith(f"{section}.")
     }
     assert effects == {"live" if live else "restart"}

@@ -44,7 +44,7 @@ def test_every_other_default_is_the_contracts(settings):
         "watch.regain_grace_s": 90, "watch.tick_s": 0.25, "mass_silence.min": 10, "mass_silence.share": 0.5,
         "mass_silence.window_s": 60, "mass_silence.hold_s": 3600, "locks.lock_delay_s": 15,
         "store.flush_s": 5, "store.history_days": 400, "directory.enabled": False,
-        "shared_account.machines": 2, "alerts.channels": [], "log.format": "auto", "http.behind_proxy": False,
+        "shared_account.machines": 2, "alerts.group_s": 30, "log.format": "auto", "http.behind_proxy": False,
         "http.allowed_hosts": [],
     }  # fmt: skip
     assert {key: values[key] for key in expected} == expected

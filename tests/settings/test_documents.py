@@ -29,7 +29,8 @@ def test_every_key_of_the_file_with_its_hash_removed_has_its_default(tmp_path):
     text, count = re.subn(
         r"(?m)^#([a-z_]+ = )", r"\1", (ROOT / "config/whosin.toml").read_text(encoding="utf-8")
     )
-    assert count == sum(len(keys(shape)) for shape in SECTIONS.values()) + (len(TYPE_DEFAULTS) - 1) * 5
+    plain = [shape for section, shape in SECTIONS.items() if section != "alerts.channels"]
+    assert count == sum(len(keys(shape)) for shape in plain) + (len(TYPE_DEFAULTS) - 1) * 5
     found = dataclasses.replace(read(tmp_path, text), file=None, origins={})
     assert found == load(None, ENVIRON)
 

@@ -169,10 +169,6 @@ class TestSentences:
                 "shared_account.machines = 3",
                 "shared_account.machines is 3; not available in this version, expected 2",
             ),
-            (
-                'alerts.channels = ["mail"]',
-                'alerts.channels is ["mail"]; not available in this version, expected []',
-            ),
             ("directory.enabled = 1", "directory.enabled is 1; expected true or false"),
         ],
     )

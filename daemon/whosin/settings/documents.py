@@ -8,8 +8,9 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from whosin.settings.alerts import Channel
 from whosin.settings.kinds import Address, shown
-from whosin.settings.schema import SECTIONS, TYPE_DEFAULTS, ClientType, Key, keys
+from whosin.settings.schema import SECTIONS, TABLES, TYPE_DEFAULTS, ClientType, Key, keys, section_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,9 @@ _TOGETHER = """
 - `mqtt.sign_in = "off"` only while `mqtt.listen` is on loopback.
 - Certificates and their keys come in pairs; `ca_file`, `cert_file` and `key_file` need `mqtts://`;
   `password_file` needs `username`.
+- What only an e-mail, a webhook or an apprise channel has stands in no other; e-mail needs `host`, `sender`
+  and `to`, the others `url` or `url_file`. `username` and `password_file` come in pairs, and not with `tls =
+  "off"` unless the server is on this machine.
 - `http.listen` where others can reach it needs `tls_cert` and `tls_key`, or `behind_proxy = true`.
 
 ## Variables that are not settings
@@ -67,7 +71,7 @@ def markdown() -> str:
 
 def _markdown_sections() -> Iterator[str]:
     for section, shape in SECTIONS.items():
-        title = "client_types.NAME" if shape is ClientType else section
+        title = f"{section}.NAME" if section in TABLES else section
         yield f"## `[{title}]`\n\n{_paragraph(shape)}\n"
         if shape is ClientType:
             yield f"{_AFTER_TYPES}\n"
@@ -106,15 +110,25 @@ def _toml_sections() -> Iterator[str]:
             for name, defaults in TYPE_DEFAULTS.items():
                 yield ""
                 yield from _toml_section(f"{section}.{name}", defaults, about=name == "default")
+        elif shape is Channel:
+            yield from _toml_channel(section)
         else:
             yield from _toml_section(section, None, about=True)
     yield ""
 
 
+def _toml_channel(section: str) -> Iterator[str]:
+    """A channel to look at: no name of one is a default, so even its heading is a comment."""
+    yield f"# [{section}.{TABLES[section].example}]"
+    for item in keys(Channel).values():
+        yield _comment(item.about + (f" Default: {item.derived}." if item.derived else ""))
+        yield f"# {item.name} = {toml_value(item.default)}"
+
+
 def _toml_section(title: str, defaults: ClientType | None, *, about: bool) -> Iterator[str]:
     """A section with its keys commented out, with their defaults, or those of a client type."""
     yield f"[{title}]"
-    for item in keys(SECTIONS[title.partition(".")[0]]).values():
+    for item in keys(SECTIONS[section_of(title)]).values():
         if about:
             yield _comment(item.about + (f" Default: {item.derived}." if item.derived else ""))
         value = getattr(defaults, item.name) if defaults else item.default

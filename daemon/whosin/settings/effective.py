@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
+from whosin.settings.alerts import Alerts, Channel
 from whosin.settings.kinds import Address, Broker, hidden
 from whosin.settings.schema import (
-    Alerts,
     Cleanup,
     ClientType,
     Daemon,
@@ -30,7 +31,9 @@ from whosin.settings.schema import (
     Store,
     Watch,
     paths,
+    section_of,
 )
+from whosin.settings.urls import HiddenUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,6 +72,7 @@ class Settings:
     directory: Directory
     shared_account: SharedAccount
     alerts: Alerts
+    alert_channels: Mapping[str, Channel]
     guidance: Guidance
     file: Path | None
     origins: Mapping[str, str]  # dotted key -> origin, without the defaults
@@ -91,6 +95,11 @@ class Settings:
             return None
         host = _EVERYWHERE.get(listen.host, listen.host)
         return f"{'https' if self.http.tls_cert else 'http'}://{Address(host, listen.port)}"
+
+    @property
+    def page_url(self) -> str:
+        """Where people find the page, as far as this machine knows."""
+        return self.http.public_url or self.api_url or "http://127.0.0.1:8787"
 
     def mqtt_password(self) -> str | None:
         """The daemon's password at the broker, read anew each time. Raises OSError."""
@@ -149,6 +158,16 @@ class Settings:
             found.append(
                 f"http.listen is {page} and http.allowed_hosts is empty: only loopback names are answered"
             )
+        for name, channel in self.alert_channels.items():
+            if channel.kind == "email" and channel.tls == "off" and not _local_host(channel.host):
+                found.append(
+                    f"alerts.channels.{name}.tls is off: names and companies cross the network in clear"
+                )
+            if channel.kind == "webhook" and channel.url and not _private(channel.url.text):
+                found.append(
+                    f"alerts.channels.{name}.url is {channel.url} without TLS: names and companies cross the "
+                    "network in clear"
+                )
         return found
 
 
@@ -161,7 +180,7 @@ def changed(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
     """The keys whose values differ: those that take effect at once, and those that need a restart.
 
     `cleanup.enabled` is in neither: it is only the first value of a switch that is kept elsewhere. A client
-    type that came or went is named once.
+    type or a channel that came or went is named once.
     """
     was = {path: (value, effect) for path, value, effect in _values(old)}
     now = {path: (value, effect) for path, value, effect in _values(new)}
@@ -191,16 +210,20 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, dic
 
 
 def _values(settings: Settings) -> Iterator[tuple[str, Any, Effect]]:
-    for path, item in paths(settings.client_types):
-        section, *middle, _ = path.split(".")
-        holder = getattr(settings, section)
-        if middle:
-            holder = holder[".".join(middle)]
+    named: dict[str, Mapping[str, Any]] = {
+        "client_types": settings.client_types,
+        "alerts.channels": settings.alert_channels,
+    }
+    for path, item in paths(named):
+        owner = path.rpartition(".")[0]
+        section = section_of(owner)
+        table = named.get(section)
+        holder = getattr(settings, owner) if table is None else table[owner.removeprefix(f"{section}.")]
         yield path, getattr(holder, item.name), item.effect
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Address | Broker | Path):
+    if isinstance(value, Address | Broker | HiddenUrl | Path):
         return str(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
@@ -223,6 +246,15 @@ def _client_type(name: str, given: ClientType) -> model.ClientType:
 def _ms(duration_s: float) -> int:
     """Whole milliseconds; what is more than nothing stays so."""
     return max(1, round(duration_s * 1000)) if duration_s else 0
+
+
+def _local_host(host: str | None) -> bool:
+    return host is not None and Address(host.strip("[]"), 0).loopback
+
+
+def _private(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or _local_host(parts.hostname)
 
 
 def _local(broker: Broker) -> bool:

@@ -229,6 +229,25 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """A list of some of these names."""
+
+    names: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        return f"a list of {', '.join(self.names)}"
+
+    def parse(self, text: str) -> object:
+        return [part.strip() for part in text.split(",") if part.strip()]
+
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(it, str) and it in self.names for it in value):
+            raise Wrong(self.allowed)
+        return tuple(value)
+
+
+@dataclass(frozen=True)
 class Location:
     """A path; relative ones start from the folder of the settings file. `exists`: a file to be read."""
 

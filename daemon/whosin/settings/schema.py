@@ -9,16 +9,17 @@ Must not know: files, environment variables, or how wrong values are told.
 from __future__ import annotations
 
 import re
-from dataclasses import Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from whosin.settings.alerts import Alerts, Channel
+from whosin.settings.keys import HOST, LINE, READABLE, Effect, Key, key, keys
 from whosin.settings.kinds import (
     MANY,
     Address,
     Broker,
     BrokerUrl,
     Flag,
-    Kind,
     Listen,
     Location,
     Names,
@@ -32,25 +33,14 @@ from whosin.settings.kinds import (
     seconds_between,
     whole,
 )
+from whosin.settings.urls import WebUrl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-
-Effect = Literal["live", "restart", "first"]
-"""When a changed value takes effect: on reload, at the next start, or only on the very first start."""
 
 TYPE_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 _ID = Text("1 to 64 letters, digits or ._~:-", re.compile(r"[A-Za-z0-9._~:-]{1,64}"), optional=True)
-_LINE = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
-_HOST = re.compile(r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*|\[[0-9A-Fa-f:.]+\]")
-_READABLE = Location("a readable file", exists=True)
-
-
-def key(default: object, kind: Kind, about: str, effect: Effect = "restart", derived: str = "") -> Any:
-    """A field of a section. `derived` says in words what the default is where it depends on other things."""
-    meta = {"kind": kind, "about": about, "effect": effect, "derived": derived}
-    return field(default=default, metadata=meta)
 
 
 @dataclass(frozen=True)
@@ -77,9 +67,9 @@ class Mqtt:
         derived='"127.0.0.1:1883"; "off" once url is set',
     )
     listen_tls_cert: Path | None = key(
-        None, _READABLE, "The door's certificate chain (PEM): it then speaks TLS."
+        None, READABLE, "The door's certificate chain (PEM): it then speaks TLS."
     )
-    listen_tls_key: Path | None = key(None, _READABLE, "The private key (PEM) of listen_tls_cert.")
+    listen_tls_key: Path | None = key(None, READABLE, "The private key (PEM) of listen_tls_cert.")
     sign_in: str = key(
         "auto",
         choice("auto", "on", "off"),
@@ -91,17 +81,17 @@ class Mqtt:
     )
     username: str | None = key(
         None,
-        Text("1 to 128 printable characters", _LINE, optional=True),
+        Text("1 to 128 printable characters", LINE, optional=True),
         "The daemon's name at the broker.",
     )
     password_file: Path | None = key(
-        None, _READABLE, "The file whose first line is its password at the broker."
+        None, READABLE, "The file whose first line is its password at the broker."
     )
     ca_file: Path | None = key(
-        None, _READABLE, "Certificates (PEM) to check the broker's with, instead of the system's."
+        None, READABLE, "Certificates (PEM) to check the broker's with, instead of the system's."
     )
-    cert_file: Path | None = key(None, _READABLE, "The daemon's own certificate (PEM) at the broker.")
-    key_file: Path | None = key(None, _READABLE, "The private key (PEM) of cert_file.")
+    cert_file: Path | None = key(None, READABLE, "The daemon's own certificate (PEM) at the broker.")
+    key_file: Path | None = key(None, READABLE, "The private key (PEM) of cert_file.")
     client_id: str = key("", _ID, "Its MQTT client id at the broker.", derived="whosin- and daemon.name")
 
 
@@ -168,7 +158,7 @@ class Cleanup:
     )
     account: str = key(
         "cleanup",
-        Text("1 to 128 printable characters", _LINE),
+        Text("1 to 128 printable characters", LINE),
         "Who the history names for what it removes.",
         "live",
     )
@@ -263,15 +253,6 @@ class SharedAccount:
 
 
 @dataclass(frozen=True)
-class Alerts:
-    """Messages to people. Not available in this version."""
-
-    channels: tuple[str, ...] = key(
-        (), NotYet(Names("a list of names", _LINE), ()), "Only an empty list in this version."
-    )
-
-
-@dataclass(frozen=True)
 class Guidance:
     """What to do before and after a login is removed, by what it holds."""
 
@@ -308,16 +289,22 @@ class Http:
 
     listen: Address | None = key(Address("127.0.0.1", 8787), Listen(), "Where they are served.")
     tls_cert: Path | None = key(
-        None, _READABLE, "Their certificate chain (PEM): they are then served by HTTPS."
+        None, READABLE, "Their certificate chain (PEM): they are then served by HTTPS."
     )
-    tls_key: Path | None = key(None, _READABLE, "The private key (PEM) of tls_cert.")
+    tls_key: Path | None = key(None, READABLE, "The private key (PEM) of tls_cert.")
     behind_proxy: bool = key(
         False, Flag(), "A proxy in front does HTTPS. Without, and without tls_cert, only loopback is allowed."
     )
     allowed_hosts: tuple[str, ...] = key(
         (),
-        Names("a list of host names without port", _HOST),
+        Names("a list of host names without port", HOST),
         "Host names it is reached by, besides loopback and the address in listen.",
+    )
+    public_url: str | None = key(
+        None,
+        WebUrl(),
+        "Where people find the page; what is sent to them links there.",
+        derived="the address in listen",
     )
 
 
@@ -355,34 +342,44 @@ SECTIONS: dict[str, type[Any]] = {
     "mass_silence": MassSilence, "locks": Locks, "limits": Limits, "store": Store, "http": Http,
     "operators": Operators, "log": Log,
     "seats": Seats, "directory": Directory, "shared_account": SharedAccount, "alerts": Alerts,
-    "guidance": Guidance,
+    "alerts.channels": Channel, "guidance": Guidance,
 }  # fmt: skip
-"""By name, in the order of the documents. `client_types` is a table of such sections by type name."""
+"""By name, in the order of the documents. Those of `TABLES` stand for any number of sections by name."""
 
 
-class Key(NamedTuple):
-    """One setting, as the documents and the loader see it."""
+class Table(NamedTuple):
+    """A table of sections by name, as `[client_types.kiosk]`: what one is called, and a name as an
+    example."""
 
-    name: str
-    kind: Kind
-    default: Any
-    about: str
-    effect: Effect
-    derived: str
+    word: str
+    example: str
 
 
-def keys(section: type[Any]) -> dict[str, Key]:
-    return {item.name: _key(item) for item in fields(section)}
+TABLES = {"client_types": Table("client type", "desktop"), "alerts.channels": Table("channel", "office")}
 
 
-def _key(item: Field[Any]) -> Key:
-    meta: Mapping[str, Any] = item.metadata
-    return Key(item.name, meta["kind"], item.default, meta["about"], meta["effect"], meta["derived"])
+def section_of(prefix: str) -> str:
+    """The section whose keys stand behind `prefix`: itself, or the table that it is in."""
+    return prefix if prefix in SECTIONS and prefix not in TABLES else prefix.rpartition(".")[0]
 
 
-def paths(types: Mapping[str, ClientType]) -> Iterator[tuple[str, Key]]:
-    """Every key with its dotted path, the client types' for each of `types`."""
+def paths(named: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, Key]]:
+    """Every key with its dotted path; of a table's sections, those of `named`."""
     for section, shape in SECTIONS.items():
-        for prefix in [f"client_types.{name}" for name in types] if section == "client_types" else [section]:
+        for prefix in [f"{section}.{name}" for name in named[section]] if section in TABLES else [section]:
             for name, item in keys(shape).items():
                 yield f"{prefix}.{name}", item
+
+
+__all__ = [
+    "SECTIONS",
+    "TABLES",
+    "TYPE_DEFAULTS",
+    "TYPE_NAME",
+    "Effect",
+    "Key",
+    "key",
+    "keys",
+    "paths",
+    "section_of",
+]

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from whosin.settings.alerts import channel_clashes
 from whosin.settings.effective import Settings, asks_sign_in
 from whosin.settings.kinds import Address
 
@@ -73,6 +74,9 @@ def clashes(settings: Settings) -> Iterator[Clash]:
     yield from _door(settings)
     yield from _link(settings)
     yield from _page(settings)
+    for name, channel in settings.alert_channels.items():
+        for keys, text in channel_clashes(f"alerts.channels.{name}", channel):
+            yield Clash(keys, text)
 
 
 def _patience(prefix: str, client: ClientType) -> Iterator[Clash]:
