@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -310,6 +310,15 @@ class _Gauges:
         now = self._app.clock.now_ms()
         since = [watch.sight.blind_since_ms for watch in self._app.engine.roll.watches.values()]
         return sum(max(0, now - one) for one in since if one is not None) / 1000
+
+    def alerts(self) -> Mapping[str, int]:
+        return self._app.daemon.alerts.open_by_kind()
+
+    def undelivered(self) -> int:
+        return self._app.daemon.alerts.outbox.pending
+
+    def channels(self) -> Collection[str]:
+        return [one.name for one in self._app.daemon.alerts.channels]
 
     def seats_used(self) -> Mapping[tuple[str, str], int]:
         return {}

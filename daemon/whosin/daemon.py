@@ -19,8 +19,11 @@ import structlog
 
 from whosin import __version__, wire
 from whosin import settings as settings_room
+from whosin.alerting import plan_of
+from whosin.alerts.office import Office
 from whosin.cleanup import Cleanup
 from whosin.desk import Desk
+from whosin.desk.alerts import AlertsDesk
 from whosin.engine.engine import Engine, Pace
 from whosin.errors import StoreError
 from whosin.model import Event
@@ -82,6 +85,8 @@ class Daemon:
         )  # fmt: skip
         self.desk.followups.put_in_force(Guidance(guidance.rules), guidance.source, None)
         self._limit_operators()
+        self.alerts = Office(self.engine, self.cleanup, counts, plan_of(settings), random=random)
+        self.desk.alerts = AlertsDesk(self.engine, self.alerts)
         self.door: Door | None = None
         self.link: Link | None = None
         self._random = random
@@ -101,6 +106,7 @@ class Daemon:
         self.engine.begin(loaded, self._transports())
         self.cleanup.begin(loaded)
         self.desk.operators.restore(loaded)
+        self.alerts.begin(loaded)
         self._note_changed_settings(loaded.meta.get("settings"))
         await self._restore_observers(loaded)
 
@@ -128,6 +134,7 @@ class Daemon:
         self._tasks = []
         self.desk.stop()
         self.engine.stopping = True
+        await self.alerts.close()
         if started:
             self.note("daemon.stopped", self.clock.now_ms(), {})
         stops = (one.stop() for one in (self.door, self.link) if one is not None)
@@ -248,6 +255,7 @@ class Daemon:
         self.engine.pace = _pace(new)
         self._limit_operators()
         self.cleanup.account = new.cleanup.account
+        self.alerts.adopt(plan_of(new, page=self._started_with.page_url))
         if "cleanup.every_s" in live:
             self.cleanup.set_every(_ms(new.cleanup.every_s))
         if guidance is not None:

@@ -186,6 +186,35 @@ class Operators(Protocol):
         ...
 
 
+class Alerts(Protocol):
+    """Alerts to people, and the channels they go by."""
+
+    async def find(
+        self,
+        caller: Caller,
+        *,
+        site: str | None = None,
+        kind: str | None = None,
+        is_open: bool | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Newest first: {id, kind, severity, site, company, state (open, over), raised, cleared, last_told,
+        reminders, count, message, action, about [...], targets [{channel, phase, state (pending, sent,
+        given_up), tries, since, last_try, next_try, error}]}; of a caller with a site, its own only."""
+        ...
+
+    async def channels(self, caller: Caller) -> list[Json]:
+        """{name, target (without secrets), sites, companies, roles, kinds, at_least, cleared, waiting,
+        last_error}."""
+        ...
+
+    async def test(self, channel: str | None, caller: Caller) -> list[Json]:
+        """Send a test message now, to one channel or to all: {channel, target, ok, problem, took_s}.
+        Refused `not_found`."""
+        ...
+
+
 class Operations(Protocol):
     """The engine, as operators see it; departments of their own are reached by name."""
 
@@ -194,6 +223,9 @@ class Operations(Protocol):
 
     @property
     def operators(self) -> Operators: ...
+
+    @property
+    def alerts(self) -> Alerts: ...
 
     async def sessions(self, query: SessionQuery, caller: Caller) -> Page:
         """Items: id, site, company, user, client, machine, address, app, os_session, conn, status, reason,

@@ -78,7 +78,7 @@ def test_the_curls_of_the_api_page_answer_what_it_shows(place):
     page = blocks("docs/api.md")
     commands = [block.text for block in page if block.language == "sh"]
     commands[0] = commands[0].replace("http://127.0.0.1:8787", place.daemon.url)
-    stats, sessions, logoff, guidance, cleanup, events = place.type(*commands)
+    stats, sessions, logoff, guidance, cleanup, alerts, events = place.type(*commands)
 
     assert json.loads(stats)["sessions"]["disconnected"] >= 1
     session, results, problem = (json.loads(block.text) for block in page if block.language == "json")
@@ -91,6 +91,7 @@ def test_the_curls_of_the_api_page_answer_what_it_shows(place):
     assert (rules["source"], left["items"]) == ("shipped", [])
     switch, switched, dry_run = (json.JSONDecoder().raw_decode(each)[0] for each in _documents(cleanup))
     assert (switch["enabled"], switched["enabled"], dry_run["dry_run"]) == (False, True, True)
+    assert json.loads(alerts)["next"] is None
     assert "event: session.disconnected\ndata: {" in events
 
     viewer = place.daemon.whosin("tokens", "create", "watcher", "--role", "viewer").strip()

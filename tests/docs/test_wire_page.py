@@ -107,4 +107,4 @@ def test_every_type_of_event_is_told():
     rules = (ROOT / "daemon/whosin/rules").glob("*.py")
     made = {name for path in rules for name in literal.findall(path.read_text(encoding="utf-8"))}
     told = {name for cells in rows(PAGE, "Events") for name in re.findall(r"`([a-z]+\.[a-z_]+)`", cells[0])}
-    assert made | {"cleanup.finished"} == told
+    assert made | {"cleanup.finished", "alert.cleared", "alert.given_up"} == told

@@ -16,7 +16,7 @@ from whosin.engine.engine import Engine, Pace
 from whosin.model import Account, ClientType, Event, MassSilence, Policy
 from whosin.observe.counts import Counts
 from whosin.operations import Caller
-from whosin.ports import Intake, Store
+from whosin.ports import Intake, Loaded, Store
 from whosin.rules.guidance import Guidance, Rule
 from whosin.store.sqlite import SqliteStore
 
@@ -155,11 +155,15 @@ class Bench:
         self.desk.operators.limit(idle_ms=IDLE_MS, lasts_ms=LASTS_MS, link_ms=LINK_MS)
         self.desk.operators._passwords = Passwords(Cost(1, 8, 1))
         self.desk.operators.restore(loaded)
+        self.put_in(loaded)
         for wire in self.wires.values():
             await wire.start(self.engine)
             self.engine.sighted(wire.source, self.clock.now)
         await self.settle()
         return self
+
+    def put_in(self, loaded: Loaded) -> None:
+        """A place for departments that a test wants to have, too."""
 
     async def _no_reload(self, _actor: str) -> dict[str, Any]:
         return {}

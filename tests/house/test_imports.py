@@ -29,6 +29,14 @@ ROOMS: dict[str, set[str]] = {
     "desk": {
         "errors", "model", "rules", "rules.guidance", "ports", "wire", "operations", "engine", "cleanup",
     },
+    "alerts": {"whosin", "errors", "wire"},
+    "alerts.watch": {"alerts", "engine", "rules", "model", "cleanup"},
+    "alerts.office": {
+        "alerts", "alerts.watch", "wire", "model", "ports", "engine", "cleanup", "observe.counts",
+    },
+    "desk.alerts": {
+        "alerts", "alerts.office", "errors", "model", "ports", "wire", "operations", "engine",
+    },
     "clock": set(),
     "mqtt": set(),
     "mqtt.codec": {"errors"},
@@ -37,12 +45,14 @@ ROOMS: dict[str, set[str]] = {
     "store": {"errors", "model", "ports"},
     "observe": {"whosin", "model", "observe.counts"},
     "settings": {"errors", "model", "rules.guidance"},
+    "alerting": {"alerts", "alerts.watch", "alerts.office", "settings"},
     "web": {"whosin", "errors", "csvsafe", "ports", "operations"},
     "client": {"errors"},
     "simulate": {"client"},
     "daemon": {
         "whosin", "errors", "model", "ports", "wire", "observe.counts", "engine", "cleanup", "desk",
-        "clock", "mqtt.door", "mqtt.link", "rules.guidance", "settings",
+        "desk.alerts", "alerts.office", "alerting", "clock", "mqtt.door", "mqtt.link", "rules.guidance",
+        "settings",
     },
     "app": {
         "whosin", "errors", "observe.counts", "clock", "store", "observe", "settings", "web", "daemon",
@@ -93,6 +103,8 @@ MASTERS = {
     "paho": {"client"},
     "click": {"cli"},
     "rich": {"cli", "simulate"},
+    "apprise": {"alerts"},
+    "smtplib": {"alerts"},
     "uvloop": {"app"},
     "winloop": {"app"},
 }
@@ -159,6 +171,12 @@ def test_a_library_with_a_master_is_imported_by_nobody_else():
         if mine not in MASTERS.get(package(module), {mine})
     ]
     assert found == []
+
+
+def test_a_start_without_such_a_channel_loads_no_library_for_mail():
+    code = "import sys, whosin.app\nprint({'smtplib', 'apprise', 'requests'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("args", ["--version", "--help", "sessions --json"])

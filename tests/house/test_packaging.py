@@ -20,9 +20,10 @@ EXTRAS = {
     name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()
 }
 # Not imported by any test: run by hand or by .ci/run, or loaded by pytest itself.
-TOOLS = {"coverage", "mypy", "pytest-asyncio", "pytest-cov", "pytest-xdist", "ruff"}
+TOOLS = {"apprise", "coverage", "mypy", "pytest-asyncio", "pytest-cov", "pytest-xdist", "ruff"}
 
 NEITHER_HERE_NOR_NEEDED = {"uvloop", "winloop"}  # tried by app, from the extra `fast`
+NOT_NEEDED = {"apprise"}  # tried by alerts, from the extra of that name
 
 
 def imported(*patterns: str) -> dict[str, str]:
@@ -57,7 +58,9 @@ def locked(file: str) -> dict[str, Version]:
 
 def test_what_the_daemon_imports_is_declared():
     for package, where in imported("daemon/*.py").items():
-        if package not in NEITHER_HERE_NOR_NEEDED:
+        if package in NOT_NEEDED:
+            assert distributions(package) & names(EXTRAS["alerts"])
+        elif package not in NEITHER_HERE_NOR_NEEDED:
             assert distributions(package) & names(RUNTIME), f"{where} imports {package}: not in dependencies"
 
 

@@ -17,6 +17,7 @@ KNOWN = [
     "session.logged_off", "session.removed", "lock.granted", "lock.released", "lock.left_behind",
     "followup.opened", "followup.done", "guidance.changed", "backup.made", "settings.changed",
     "cleanup.switched", "cleanup.started", "cleanup.finished", "cleanup.confirmed", "alert.raised",
+    "alert.cleared", "alert.given_up", "alert.tested",
     "source.blind", "source.regained", "store.degraded", "store.recovered", "token.created", "token.revoked",
     "operator.added", "operator.changed", "operator.removed", "operator.link_made",
     "operator.password_changed", "operator.signed_in", "operator.sign_in_failed", "operator.signed_out",

@@ -39,6 +39,10 @@ PROMISED = {
     "whosin_build_info": ("gauge", {"version", "python"}),
 }
 ADDED = {
+    "whosin_alerts_total": ("counter", {"kind"}),
+    "whosin_alerts_open": ("gauge", {"kind"}),
+    "whosin_alerts_undelivered": ("gauge", set()),
+    "whosin_alert_deliveries_total": ("counter", {"channel", "result"}),
     "whosin_sessions_logged_in_total": ("counter", {"client"}),
     "whosin_sessions_refused_total": ("counter", {"code"}),
     "whosin_store_commit_failures_total": ("counter", set()),
@@ -90,6 +94,15 @@ class Gauges:
     def blind_s(self):
         return self.blind
 
+    def alerts(self):
+        return {"blocking": 2, "storage": 0}
+
+    def undelivered(self):
+        return 3
+
+    def channels(self):
+        return ["office"]
+
     def seats_used(self):
         return {("north", "desktop"): 2, ("north", "kiosk"): 1}
 
@@ -102,6 +115,8 @@ def counts():
     counts.disconnected["desktop", "silence"] = 4
     counts.disconnected["kiosk", "lost"] = 1
     counts.reconnected["kiosk"] = 1
+    counts.alerts["blocking"] = 5
+    counts.deliveries["office", "sent"] = 4
     counts.detection_lag.observe(0.3)
     counts.detection_lag.observe(1000)
     return counts
@@ -231,6 +246,8 @@ def test_nothing_is_labelled_by_user_or_session(metrics):
     labels = {label for _, pairs in samples(metrics) for label, _ in pairs}
     assert labels == {
         "status",
+        "kind",
+        "channel",
         "client",
         "verb",
         "reason",

@@ -220,7 +220,11 @@ def judge_masses(world: World, history: History, script: Script, dates: dict[int
         return not world.wall_moves or len({dates[seq][0] for seq in seqs}) == 1
 
     confirmed = [event for event in history.events if event.type == "cleanup.confirmed"]
-    alerts = [event for event in history.events if event.type == "alert.raised"]
+    alerts = [
+        event
+        for event in history.events
+        if event.type == "alert.raised" and event.data["kind"] == "mass_silence"
+    ]
     for ident, spells in history.disconnects.items():
         for event in spells:
             at = when(event)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.web.fake_operators import FakeOperators
 from whosin.errors import Refused, StoreError
 from whosin.operations import Caller, LockQuery, Page, SessionQuery
+from whosin.web.examples.alerts import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -97,6 +98,23 @@ class FakeFollowups:
         return followup(ident, status="done", done=AT, done_by=caller.name, note=note)
 
 
+class FakeAlerts:
+    def __init__(self, note: Callable[..., None]) -> None:
+        self._note = note
+
+    async def find(self, caller: Caller, **query: Any) -> Page:
+        self._note("find_alerts", query, caller)
+        return Page(EXAMPLES["Alerts"]["items"], None, 1)
+
+    async def channels(self, caller: Caller) -> list[Json]:
+        self._note("channels", caller)
+        return list(EXAMPLES["Channels"]["items"])
+
+    async def test(self, channel: str | None, caller: Caller) -> list[Json]:
+        self._note("test_channels", channel, caller)
+        return list(EXAMPLES["TestedChannels"]["results"])
+
+
 class FakeOperations:
     """`asked` has every call as (method, arguments...). `failure` is raised by the next one."""
 
@@ -108,6 +126,7 @@ class FakeOperations:
         }  # fmt: skip
         self.known = dict(TOKENS)
         self.troubles: list[str] = []
+        self.alerts = FakeAlerts(self._note)
         self.listeners: list[asyncio.Queue[tuple[str, str, Json] | None]] = []
         self.listening = asyncio.Event()
         self.left = asyncio.Event()

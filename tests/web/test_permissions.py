@@ -37,6 +37,9 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("GET", "/stats"): ("viewer", None),
     ("GET", "/stats/day"): ("viewer", None),
     ("GET", "/events"): ("viewer", None),
+    ("GET", "/alerts"): ("viewer", None),
+    ("GET", "/alerts/channels"): ("administrator", None),
+    ("POST", "/alerts/test"): ("administrator", {"channel": "office"}),
     ("POST", "/backup"): ("administrator", {"path": "/var/backups/whosin.db"}),
     ("POST", "/reload"): ("administrator", None),
     ("GET", "/tokens"): ("administrator", None),
@@ -59,7 +62,10 @@ FOR_EVERYBODY = {("POST", "/sign-in")}
 ABOUT_ONESELF = {("GET", "/me"), ("POST", "/me/password"), ("POST", "/sign-out")}
 FOR_BROWSERS = {("POST", "/me/password")}
 LEVELS = ["viewer", "operator", "administrator"]
-OVER_ALL_SITES = {("PUT", "/cleanup"), ("POST", "/backup"), ("POST", "/reload"), ("GET", "/stats/day")}
+OVER_ALL_SITES = {
+    ("PUT", "/cleanup"), ("POST", "/backup"), ("POST", "/reload"), ("GET", "/stats/day"),
+    ("GET", "/alerts/channels"), ("POST", "/alerts/test"),
+}  # fmt: skip
 
 
 def filled(path: str) -> str:

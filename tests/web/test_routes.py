@@ -71,6 +71,17 @@ async def test_a_follow_up_is_ticked_off_with_a_note_or_without(
     assert (await ask.post(f"{BASE}/followups/x/done")).status_code == 400
 
 
+async def test_every_filter_of_alerts_reaches_the_engine(
+    ask: httpx.AsyncClient, operations: FakeOperations
+) -> None:
+    await ask.get(f"{BASE}/alerts?state=open&kind=blocking&site=n&limit=5&cursor=42")
+    expected = {"site": "n", "kind": "blocking", "is_open": True, "cursor": "42", "limit": 5}
+    assert operations.asked == [("find_alerts", expected, ADMINISTRATOR)]
+    assert (await ask.get(f"{BASE}/alerts?state=closed")).status_code == 400
+    await ask.post(f"{BASE}/alerts/test")
+    assert operations.asked[1:] == [("test_channels", None, ADMINISTRATOR)]
+
+
 @pytest.mark.parametrize(
     "query", ["since=yesterday", "since=2026-11-02T08:00:00", "cursor=x", "cursor=-1", "cursor=%D9%A3"]
 )

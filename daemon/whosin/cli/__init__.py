@@ -36,6 +36,7 @@ SECTIONS = {
         "locks": "locks",
         "companies": "companies",
         "history": "history",
+        "alerts": "alerts",
     },
     "Clearing up": {
         "logoff": "logoff",

@@ -27,7 +27,7 @@ from whosin.desk.views import Views
 from whosin.engine.engine import Engine
 from whosin.errors import Refused, StoreError
 from whosin.model import Status
-from whosin.operations import Caller, Json, LockQuery, Page, SessionQuery
+from whosin.operations import Alerts, Caller, Json, LockQuery, Page, SessionQuery
 from whosin.ports import EventRow, HistoryQuery, Loaded
 from whosin.rules.locks import book_of
 
@@ -61,6 +61,7 @@ class Desk(Access):
         self._reload = reload
         self._stopping = asyncio.Event()
         self.extra_problems: Callable[[], list[str]] = list
+        self.alerts: Alerts  # handed over by the daemon
 
     def restore(self, loaded: Loaded) -> None:
         super().restore(loaded)

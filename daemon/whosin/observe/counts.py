@@ -55,6 +55,8 @@ class Counts:
     inbox_dropped: dict[str, int] = field(default_factory=dict)  # verb
     answers_suppressed: int = 0
     events_published: int = 0
+    alerts: dict[str, int] = field(default_factory=dict)  # kind
+    deliveries: dict[tuple[str, str], int] = field(default_factory=dict)  # channel, result
 
 
 def bump(counter: dict[_K, int], key: _K, by: int = 1) -> None:

@@ -84,6 +84,10 @@ def _removed(counts: Counts, event: Event, _client: str) -> None:
     bump(counts.removed, str(event.data.get("cause", "")))
 
 
+def _alerted(counts: Counts, event: Event, _client: str) -> None:
+    bump(counts.alerts, str(event.data.get("kind", "")))
+
+
 _WHO = ("client", "machine")
 _LOCK = (*_WHO, "resource", "mode", "sticky", "release_at_ms")
 _PASS = ("pass", "result", "removed", "released", "held_back", "skipped", "failed", "seconds")
@@ -106,7 +110,10 @@ TABLE: dict[str, Row] = {
     "cleanup.started": Row(INFO, ("pass",)),
     "cleanup.finished": Row(_finished_level, _PASS, _finished),
     "cleanup.confirmed": Row(INFO, ("client",)),
-    "alert.raised": Row(WARNING, ("kind", "client", "message", "action")),
+    "alert.raised": Row(INFO, ("kind", "id", "severity", "count", "client", "message", "action"), _alerted),
+    "alert.cleared": Row(INFO, ("kind", "id", "message")),
+    "alert.given_up": Row(None),
+    "alert.tested": Row(INFO, ("results",)),
     "source.blind": Row(None),
     "source.regained": Row(None),
     "store.degraded": Row(None),

@@ -34,6 +34,7 @@ CAUSES = ("operator", "cleanup", "replaced", "blocking")
 VERBS = ("login", "heartbeat", "logout", "lost", "lock", "unlock")
 DOOR = ("closed_slow", "dropped_qos_0", "overflowed_sessions", "paused_for_inbox", "paused_for_rate")
 SEVERITIES = ("normal", "critical")
+DELIVERED = ("sent", "retried", "given_up")
 WHY_GONE = ("silence", "lost", "idle")
 
 
@@ -75,6 +76,18 @@ class Gauges(Protocol):
         """How long the present blindness of each source has lasted, in sum: not in the counts yet."""
         ...
 
+    def alerts(self) -> Mapping[str, int]:
+        """Open alerts by kind, every kind there is."""
+        ...
+
+    def undelivered(self) -> int:
+        """Messages of alerts that no channel has taken yet."""
+        ...
+
+    def channels(self) -> Collection[str]:
+        """The names of the channels of alerts."""
+        ...
+
     def seats_used(self) -> Mapping[tuple[str, str], int]:
         """Users at once by site and client type; empty while seats are not counted."""
         ...
@@ -114,6 +127,7 @@ class Metrics:
         yield from self._sight_metrics()
         yield from self._door_metrics()
         yield self._seats()
+        yield from self._alert_metrics()
         about = "Tasks of the event loop; a number that only grows is a leak."
         yield _gauge("tasks", about, (), {(): self._gauges.tasks()})
         info = {"version": whosin.__version__, "python": platform.python_version()}
@@ -197,6 +211,19 @@ class Metrics:
         yield _gauge("door_connections", "Connections at the door now.", (), {(): connections})
         about = "Connections, sessions and messages given up at the door and reading held up there, by what."
         yield _counter("door_interventions", about, ("what",), _filled(DOOR, done))
+
+    def _alert_metrics(self) -> Iterator[Metric]:
+        counts, open_now = self._counts, self._gauges.alerts()
+        about = "Alerts raised, by kind."
+        yield _counter("alerts", about, ("kind",), _filled(tuple(open_now), counts.alerts))
+        about = "Alerts that are not over, by kind."
+        yield _gauge("alerts_open", about, ("kind",), {(kind,): n for kind, n in open_now.items()})
+        about = "Messages of alerts that their channel has not taken yet."
+        yield _gauge("alerts_undelivered", about, (), {(): self._gauges.undelivered()})
+        done: _Samples = {(name, how): 0 for name in self._gauges.channels() for how in DELIVERED}
+        done |= {label: number for label, number in dict(counts.deliveries).items()}  # noqa: C416 - for mypy
+        about = "Messages of alerts, by channel: taken, refused and to be tried again, given up."
+        yield _counter("alert_deliveries", about, ("channel", "result"), done)
 
     def _seats(self) -> Metric:
         used: _Samples = {}

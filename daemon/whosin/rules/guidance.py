@@ -102,12 +102,16 @@ class Guidance:
             for lock in (session.locks or {}).values()
             if (rule := self.of_lock(lock)) is not None
         ]
-        if not self._of_logins or (session.activity is None and not self._of_clients):
+        if not self.without_locks(session):
             return found
         own = self.rule_for(None, session.activity, session.client)
         if own is not None and (not found or (own.activity and all(one.rule is not own for one in found))):
             found.append(Advice(own, None))
         return found
+
+    def without_locks(self, session: Session) -> bool:
+        """Is there anything to look at in a session that holds nothing? Cheap: nothing is matched."""
+        return bool(self._of_logins) and (session.activity is not None or self._of_clients)
 
     def critical(self, session: Session) -> bool:
         """Does anything critical apply to it? Then no automatism hurries its removal (rule 7)."""

@@ -34,7 +34,8 @@ DEADLOCK = ("deadlock", "somebody waiting for you holds this; give back what the
 
 
 class Locks:
-    """All companies' locks. `blocking` collects the sessions that came to stand in somebody's way.
+    """All companies' locks. `blocking` collects the sessions that came to stand in somebody's way; so does
+    `stirred`, for somebody else who empties it: those that tell people of it.
 
     `fallen` tells whether a session's time has come by a moment, though it may not be known yet that it fell.
     """
@@ -48,6 +49,7 @@ class Locks:
         self.refusals = 0  # remembered now
         self.refused_total = 0
         self.blocking: dict[Session, None] = {}
+        self.stirred: dict[Session, None] = {}
         self._timers: list[tuple[int, int, Want | Lock]] = []
         self._timer = 0
 
@@ -112,6 +114,7 @@ class Locks:
         `hold_until_ms` where that is still to come. Returns the released ones."""
         book = book_of(session.company)
         self.blocking.pop(session, None)
+        self.stirred.pop(session, None)
         changed = [want.resource for want in (session.wants or {}).values() if want.waiting]
         for want in list((session.wants or {}).values()):
             self._forget(want)
@@ -150,6 +153,10 @@ class Locks:
         self._serve(book, [want.resource for want in left], at_ms)
 
     # --- moments --------------------------------------------------------------------------------------
+
+    def stir(self, session: Session) -> None:
+        """It has fallen and holds locks, or somebody was turned away by it."""
+        self.blocking[session] = self.stirred[session] = None
 
     @property
     def next_ms(self) -> int | None:
@@ -486,7 +493,7 @@ class Locks:
     def _note_blocking(self, blockers: list[Lock]) -> None:
         for lock in blockers:
             if lock.session.status is Status.DISCONNECTED:
-                self.blocking[lock.session] = None
+                self.stir(lock.session)
 
     def _known(self, want: Want) -> bool:
         return want.session.wants is not None and want.session.wants.get(want.resource) is want

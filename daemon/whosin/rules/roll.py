@@ -84,15 +84,15 @@ class Roll:
             self.tally[label] = self.tally.get(label, 0) + 1
             if session.status is Status.ACTIVE:
                 self._file(session)
-            elif session.locks:
-                self.locks.blocking[session] = None
+            else:
+                self._stir(session)
 
     def set_guidance(self, guidance: Guidance) -> None:
         """Other rules: who was spared for something critical may not be any more."""
         self.guidance = guidance
         for session in self.sessions.values():
-            if session.status is Status.DISCONNECTED and session.locks:
-                self.locks.blocking[session] = None
+            if session.status is Status.DISCONNECTED:
+                self._stir(session)
 
     def watch(self, source: str, since_ms: int) -> Watch:
         """A source to be heard through from now on; blind since `since_ms` until it is said to see."""
@@ -462,8 +462,7 @@ class Roll:
             "session.disconnected", at_ms, session, reason=reason, last_seen_ms=session.seen_ms,
             locks=_named(session.locks.values() if session.locks else ()), idle_s=session.idle_s,
         )  # fmt: skip
-        if session.locks:
-            self.locks.blocking[session] = None
+        self._stir(session)
         if session.replaced_by is not None and reason != "idle":
             newer = session.replaced_by
             self.remove(session, at_ms, actor=session.user, cause="replaced", reason=f"replaced by {newer}")
@@ -537,8 +536,15 @@ class Roll:
         self.tally[label] = self.tally.get(label, 0) + 1
         if session.status is Status.ACTIVE:
             self.silence.active(session)
-        elif session.locks:
-            self.locks.blocking[session] = None
+        else:
+            self._stir(session)
+
+    def _stir(self, session: Session) -> None:
+        """It is disconnected: somebody may have to do something about what it holds, or was doing."""
+        if session.locks:
+            self.locks.stir(session)
+        elif self.guidance.without_locks(session):
+            self.locks.stirred[session] = None
 
     def file(self, session: Session) -> None:
         """A restored active session: from now on its deadline counts."""

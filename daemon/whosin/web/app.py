@@ -19,6 +19,7 @@ from whosin.web.page import assets, charts, export, live, orders, views
 from whosin.web.rates import Rates
 from whosin.web.routes import (
     administration,
+    alerts,
     cleanup,
     events,
     followups,
@@ -40,6 +41,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     followups.operate,
     overview.view,
     events.view,
+    alerts.view,
+    alerts.administer,
     administration.administer,
     operators.everybody,
     operators.view,

@@ -31,6 +31,7 @@ _TAGS = [
     {"name": "cleanup", "description": "The periodic removal of disconnected logins."},
     {"name": "guidance", "description": "What to do before and after a removal, and what is left to do."},
     {"name": "overview", "description": "Companies, numbers, history."},
+    {"name": "alerts", "description": "What people were told, and by which channels."},
     {"name": "events", "description": "What happens, as it happens."},
     {"name": "signing in", "description": "Web sessions: begin, end, who am I."},
     {"name": "operators", "description": "The people who may sign in."},

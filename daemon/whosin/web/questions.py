@@ -151,6 +151,14 @@ class PassFilter(Paged):
     limit: Limit = 100
 
 
+class AlertFilter(Filter):
+    state: Annotated[Literal["open", "over"] | None, Field(description="Default: both.")] = None
+    kind: Annotated[Asked | None, Field(examples=["blocking"])] = None
+    site: Asked | None = None
+    limit: Limit = 100
+    cursor: Place = None
+
+
 class Command(BaseModel):
     """A body that changes something: types are strict and an unknown field is refused, so that a slip in
     `dry_run` never becomes the real thing."""
@@ -188,6 +196,10 @@ class CleanupConfirm(Command):
     site: Word
     company: Annotated[Word | None, Field(description="Default: the whole site.")] = None
     client: Annotated[Word | None, Field(description="Client type. Default: every one.")] = None
+
+
+class TestChannels(Command):
+    channel: Annotated[Word | None, Field(description="Default: every channel.", examples=["office"])] = None
 
 
 class BackupTo(Command):

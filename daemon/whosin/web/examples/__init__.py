@@ -5,6 +5,11 @@ Tests hold them to the models.
 
 from typing import Any
 
-from whosin.web.examples import basics, guidance, operators
+from whosin.web.examples import alerts, basics, guidance, operators
 
-EXAMPLES: dict[str, dict[str, Any]] = {**basics.EXAMPLES, **guidance.EXAMPLES, **operators.EXAMPLES}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    **basics.EXAMPLES,
+    **guidance.EXAMPLES,
+    **operators.EXAMPLES,
+    **alerts.EXAMPLES,
+}

@@ -14,6 +14,15 @@ from whosin.web.schemas.administration import (
     Token,
     Tokens,
 )
+from whosin.web.schemas.alerts import (
+    Alert,
+    Alerts,
+    AlertTarget,
+    Channel,
+    Channels,
+    TestedChannel,
+    TestedChannels,
+)
 from whosin.web.schemas.base import Answer, Moment
 from whosin.web.schemas.cleanup import Cleanup, Confirmed, Hold, Pass, PassCompany, Passes
 from whosin.web.schemas.guidance import (
@@ -67,10 +76,15 @@ __all__ = [
     "Accounts",
     "AddedOperator",
     "Advised",
+    "Alert",
+    "AlertTarget",
+    "Alerts",
     "Alive",
     "Answer",
     "BackedUp",
     "Blocked",
+    "Channel",
+    "Channels",
     "Cleanup",
     "CleanupShort",
     "Companies",
@@ -116,6 +130,8 @@ __all__ = [
     "Source",
     "Stats",
     "Storage",
+    "TestedChannel",
+    "TestedChannels",
     "Token",
     "Tokens",
     "WrongField",
