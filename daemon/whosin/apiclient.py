@@ -90,8 +90,8 @@ class ApiClient:
     def patch(self, path: str, body: Json) -> Any:
         return self._ask("PATCH", path, body=body)
 
-    def delete(self, path: str) -> None:
-        self._ask("DELETE", path)
+    def delete(self, path: str) -> Any:
+        return self._ask("DELETE", path)
 
     def events(self, last_id: str | None = None) -> Iterator[tuple[str, str, Json]]:
         """(id, type, data) of each event as it happens, until the daemon ends the stream."""

@@ -93,6 +93,7 @@ class Policy:
     blocking_after_ms: int = 0
     mass: MassSilence = field(default_factory=MassSilence)
     limits: Limits = field(default_factory=Limits)
+    administrators: tuple[str, ...] = ()  # may come in during maintenance
 
     def client_type(self, name: str) -> ClientType:
         return self.types.get(name) or self.types["default"]

@@ -212,6 +212,51 @@ class Alerts(Protocol):
     async def test(self, channel: str | None, caller: Caller) -> list[Json]:
         """Send a test message now, to one channel or to all: {channel, target, ok, problem, took_s}.
         Refused `not_found`."""
+
+
+class Messages(Protocol):
+    """Texts for users to read."""
+
+    async def send(
+        self,
+        text: str,
+        caller: Caller,
+        *,
+        site: str | None = None,
+        company: str | None = None,
+        user: str | None = None,
+        sessions: list[str] | None = None,
+    ) -> Json:
+        """To all active sessions that fit: {reached, not_reached (fallen ones), users [name...], unknown [id
+        of sessions...]}. Refused `nobody`, `bad_text`, `too_many`."""
+        ...
+
+
+class Maintenance(Protocol):
+    """Planned closing of sites and companies."""
+
+    def windows(self, caller: Caller) -> list[Json]:
+        """Planned and begun, by beginning: {id, site, company, from, until, text, force, by, state (planned,
+        started)}."""
+        ...
+
+    async def plan(
+        self,
+        caller: Caller,
+        *,
+        site: str,
+        company: str | None,
+        begins: int | None,
+        ends: int,
+        text: str,
+        force: bool,
+    ) -> Json:
+        """The item. Moments are wall ms; `begins` None: now. Refused `bad_time`, `bad_text`, `too_many`."""
+        ...
+
+    async def end(self, ident: int, caller: Caller, reason: str | None = None) -> Json:
+        """A planned one is cancelled, a begun one ends: the item, `state` cancelled or ended. Refused
+        `not_found`."""
         ...
 
 
@@ -220,6 +265,12 @@ class Operations(Protocol):
 
     @property
     def followups(self) -> Followups: ...
+
+    @property
+    def messages(self) -> Messages: ...
+
+    @property
+    def maintenance(self) -> Maintenance: ...
 
     @property
     def operators(self) -> Operators: ...
@@ -319,8 +370,9 @@ class Operations(Protocol):
         """{name, version, started_at, now, sessions {status: n}, by_client {client: {status: n}}, locks,
         waiting, blocked, companies, sites, heartbeats_total, blind (bool), sources {name: {seeing, since,
         grace_until, last_proof}}, storage {ok, kind, problem}, outbox, ready (bool), problems [str],
-        cleanup {enabled, next_at, running (bool)}, followups {open, critical}, sign_in {mqtt: bool}}; of a
-        caller with a site, its sessions, locks, companies and follow-ups only."""
+        cleanup {enabled, next_at, running (bool)}, followups {open, critical}, maintenance
+        [window...], sign_in {mqtt: bool}}; of a caller with a site, its sessions, locks, companies,
+        follow-ups and windows only."""
         ...
 
     async def day(self, caller: Caller) -> Json:

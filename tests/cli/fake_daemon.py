@@ -184,6 +184,7 @@ def stats(**more):
         "problems": [],
         "cleanup": {"enabled": True, "next_at": ago(-700), "running": False},
         "followups": {"open": 3, "critical": 1},
+        "maintenance": [],
         "sign_in": {"mqtt": True},
     } | more
 
@@ -229,6 +230,20 @@ def followup(ident=17, **more):
         "done": None,
         "done_by": None,
         "note": None,
+    } | more
+
+
+def window(ident=3, **more):
+    return {
+        "id": ident,
+        "site": "vienna",
+        "company": None,
+        "from": ago(-1200),
+        "until": ago(-4800),
+        "text": "New version.",
+        "force": False,
+        "by": "admin",
+        "state": "planned",
     } | more
 
 

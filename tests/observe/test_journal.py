@@ -15,7 +15,9 @@ from whosin.observe.logs import Flood
 KNOWN = [
     "session.logged_in", "session.refused", "session.disconnected", "session.reconnected", "session.idle",
     "session.logged_off", "session.removed", "lock.granted", "lock.released", "lock.left_behind",
-    "followup.opened", "followup.done", "guidance.changed", "backup.made", "settings.changed",
+    "followup.opened", "followup.done", "guidance.changed", "backup.made", "settings.changed", "message.sent",
+    "maintenance.planned", "maintenance.warned", "maintenance.started", "maintenance.ended",
+    "maintenance.cancelled",
     "cleanup.switched", "cleanup.started", "cleanup.finished", "cleanup.confirmed", "alert.raised",
     "alert.cleared", "alert.given_up", "alert.tested",
     "source.blind", "source.regained", "store.degraded", "store.recovered", "token.created", "token.revoked",

@@ -77,6 +77,42 @@ def followup(ident: int = 17, **more: Any) -> Json:
     } | more  # fmt: skip
 
 
+def window(ident: int = 3, **more: Any) -> Json:
+    return {
+        "id": ident, "site": "north", "company": None, "from": AT, "until": AT, "text": "New version.",
+        "force": False, "by": "a", "state": "planned",
+    } | more  # fmt: skip
+
+
+class FakeMessages:
+    """The department of messages, and that of maintenance."""
+
+    def __init__(self, note: Callable[..., None]) -> None:
+        self._note = note
+
+    async def send(
+        self, text: str, caller: Caller, *, site: str | None = None, company: str | None = None,
+        user: str | None = None, sessions: list[str] | None = None,
+    ) -> Json:  # fmt: skip
+        self._note("send", text, caller, site, company, user, sessions)
+        return {"reached": 2, "not_reached": 1, "users": ["ada"], "unknown": []}
+
+    def windows(self, caller: Caller) -> list[Json]:
+        self._note("windows", caller)
+        return [window()]
+
+    async def plan(
+        self, caller: Caller, *, site: str, company: str | None, begins: int | None, ends: int, text: str,
+        force: bool,
+    ) -> Json:  # fmt: skip
+        self._note("plan", caller, site, company, begins, ends, text, force)
+        return window()
+
+    async def end(self, ident: int, caller: Caller, reason: str | None = None) -> Json:
+        self._note("end", ident, caller)
+        return window(ident, state="cancelled")
+
+
 class FakeFollowups:
     """The department of follow-ups."""
 
@@ -136,6 +172,14 @@ class FakeOperations:
     @property
     def followups(self) -> FakeFollowups:
         return FakeFollowups(self._note)
+
+    @property
+    def messages(self) -> FakeMessages:
+        return FakeMessages(self._note)
+
+    @property
+    def maintenance(self) -> FakeMessages:
+        return FakeMessages(self._note)
 
     def _note(self, *call: Any) -> None:
         self.asked.append(call)
@@ -266,7 +310,7 @@ class FakeOperations:
             "outbox": 0, "storage": {"ok": True, "kind": None, "problem": None}, "ready": True,
             "problems": [],
             "cleanup": {"enabled": True, "next_at": AT, "running": False}, "sign_in": {"mqtt": False},
-            "followups": {"open": 3, "critical": 1},
+            "followups": {"open": 3, "critical": 1}, "maintenance": [window()],
         }  # fmt: skip
 
     async def day(self, caller: Caller) -> Json:

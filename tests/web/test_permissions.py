@@ -32,6 +32,13 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {
     ("GET", "/guidance"): ("viewer", None),
     ("GET", "/followups"): ("viewer", None),
     ("POST", "/followups/17/done"): ("operator", {"note": "looked"}),
+    ("POST", "/messages"): ("operator", {"text": "Leave.", "site": "north"}),
+    ("GET", "/maintenance"): ("viewer", None),
+    ("POST", "/maintenance"): (
+        "administrator",
+        {"site": "north", "until": "2026-11-02T18:00:00Z", "text": "New version."},
+    ),
+    ("DELETE", "/maintenance/3"): ("administrator", None),
     ("GET", "/companies"): ("viewer", None),
     ("GET", "/history"): ("viewer", None),
     ("GET", "/stats"): ("viewer", None),
@@ -68,9 +75,17 @@ OVER_ALL_SITES = {
 }  # fmt: skip
 
 
+FILLED = {"{number}": "3", "followups/{ident}": "followups/17", "{ident}": "s1", "{name}": "x"}
+
+
 def filled(path: str) -> str:
     """A route's path as the matrix has it."""
-    return path.replace("followups/{ident}", "followups/17").replace("{ident}", "s1").replace("{name}", "x")
+    return (
+        path.replace("{number}", "3")
+        .replace("followups/{ident}", "followups/17")
+        .replace("{ident}", "s1")
+        .replace("{name}", "x")
+    )
 
 
 by_token_or_cookie = pytest.mark.parametrize("by", ["token", "cookie"])

@@ -82,6 +82,20 @@ async def test_every_filter_of_alerts_reaches_the_engine(
     assert operations.asked[1:] == [("test_channels", None, ADMINISTRATOR)]
 
 
+async def test_a_plan_and_a_message_reach_the_engine_as_they_were_meant(
+    ask: httpx.AsyncClient, operations: FakeOperations
+) -> None:
+    plan = {"site": "n", "company": "c", "from": "1970-01-01T00:00:01Z", "until": "1970-01-01T01:00:02+01:00"}
+    await ask.post(f"{BASE}/maintenance", json={**plan, "text": "x", "force": True})
+    await ask.post(f"{BASE}/messages", json={"text": "t", "sessions": ["s1"]})
+    assert operations.asked == [
+        ("plan", ADMINISTRATOR, "n", "c", 1000, 2000, "x", True),
+        ("send", "t", ADMINISTRATOR, None, None, None, ["s1"]),
+    ]
+    for wrong in ({"begins": plan["from"]}, {"force": "yes"}, {"until": "18:00"}):
+        assert (await ask.post(f"{BASE}/maintenance", json={**plan, "text": "x", **wrong})).status_code == 400
+
+
 @pytest.mark.parametrize(
     "query", ["since=yesterday", "since=2026-11-02T08:00:00", "cursor=x", "cursor=-1", "cursor=%D9%A3"]
 )
@@ -140,6 +154,15 @@ async def test_a_long_list_is_paged(ask: httpx.AsyncClient) -> None:
         ("GET", "guidance", None, schemas.Guidance),
         ("GET", "followups", None, schemas.Followups),
         ("POST", "followups/17/done", {"note": "looked"}, schemas.Followup),
+        ("POST", "messages", {"text": "Leave.", "user": "ada"}, schemas.MessageSent),
+        ("GET", "maintenance", None, schemas.Maintenance),
+        (
+            "POST",
+            "maintenance",
+            {"site": "n", "until": "2026-11-02T18:00:00Z", "text": "x"},
+            schemas.MaintenanceWindow,
+        ),
+        ("DELETE", "maintenance/3", None, schemas.MaintenanceWindow),
         ("GET", "companies", None, schemas.Companies),
         ("GET", "history", None, schemas.History),
         ("GET", "stats", None, schemas.Stats),

@@ -44,6 +44,7 @@ SECTIONS = {
         "guidance": "guidance",
         "cleanup": "cleanup",
     },
+    "Telling users": {"message": "message", "maintenance": "maintenance"},
     "Access": {"operators": "operators", "clients": "clients", "tokens": "tokens"},
     "Trying it out": {"simulate": "simulate"},
 }

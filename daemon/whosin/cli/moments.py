@@ -73,3 +73,42 @@ class Day(click.ParamType[tuple[str, str]]):
         if begins is None:
             self.fail(f"{value!r} is no day; expected one as in friday, yesterday or 2026-03-02.", param, ctx)
         return stamp(begins), stamp(_here(begins.replace(tzinfo=None) + timedelta(days=1)))
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time: `90min`, `2h`, `3d`."""
+
+    name = "how long"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        found = _SPAN.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is no length of time; expected one as in 90min or 2h.", param, ctx)
+        return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+class Ahead(click.ParamType[datetime]):
+    """A moment to come: `17:00` (tomorrow if that is over today), `+20min`, a date and time; local without a
+    zone."""
+
+    name = "when"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        if value.startswith("+") and (span := _SPAN.fullmatch(value[1:])):
+            return now() + timedelta(**{UNITS[span[2]]: int(span[1])})
+        if clock := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", value):
+            here = now().astimezone()
+            at = here.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0, tzinfo=None)
+            return _here(at + timedelta(days=_here(at) <= here))
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is no time to come; expected one as in 17:00, +20min or 2026-03-02T17:00.",
+                param,
+                ctx,
+            )

@@ -48,6 +48,7 @@ def _picture(stats: Json, at: datetime) -> RenderableType:
         "By client": view.by_client(stats),
         "Locks": view.locks(stats),
         "To do": view.followups(stats),
+        "Closed": view.maintenance(stats, at),
         "Sees": view.sources(stats, at),
         "Storage": view.storage(stats),
         "Cleanup": view.cleanup(stats, at),

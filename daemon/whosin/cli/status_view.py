@@ -76,6 +76,17 @@ def followups(stats: Json) -> Text:
     return text
 
 
+def maintenance(stats: Json, at: datetime) -> Text:
+    """What is closed, and what will be."""
+    lines = []
+    for one in stats["maintenance"]:
+        place = clean(one["company"] or f"site {one['site']}")
+        begun = one["state"] == "started"
+        told = f"until {local(one['until'], at)}" if begun else f"{until(one['from'], at)}"
+        lines.append(Text(f"{place} {told}: {clean(one['text'])}", style=HURTS if begun else "yellow"))
+    return Text("\n").join(lines)
+
+
 def sources(stats: Json, at: datetime) -> Text:
     """Each way of hearing clients, and whether it works."""
     lines = []

@@ -21,6 +21,8 @@ from whosin.desk.followups import Followups
 from whosin.desk.listing import list_sessions, matching
 from whosin.desk.locklist import list_locks
 from whosin.desk.logoff import LogOff
+from whosin.desk.maintenance import Maintenance
+from whosin.desk.messages import Messages
 from whosin.desk.numbers import Numbers
 from whosin.desk.stirs import stirs
 from whosin.desk.views import Views
@@ -55,6 +57,8 @@ class Desk(Access):
         self.views = Views(engine.roll, engine.rows)
         self._logoff = LogOff(engine)
         self.followups = Followups(engine, self._settled)
+        self.messages = Messages(engine)
+        self.maintenance = Maintenance(engine)
         self._day = Day(engine)
         engine.on_flush.append(self._day.look)
         self._numbers = Numbers(engine, cleanup, name=name, version=version, sign_in=sign_in)
@@ -66,6 +70,7 @@ class Desk(Access):
     def restore(self, loaded: Loaded) -> None:
         super().restore(loaded)
         self._day.restore(loaded.meta)
+        self.maintenance.restore(loaded.meta)
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -177,6 +182,7 @@ class Desk(Access):
         return {
             **self._numbers.show(caller, self.problems()),
             "followups": self.followups.counts(caller),
+            "maintenance": self.maintenance.windows(caller),
         }
 
     async def day(self, caller: Caller) -> Json:  # noqa: ARG002 - of the whole daemon, and without names

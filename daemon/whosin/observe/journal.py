@@ -90,6 +90,7 @@ def _alerted(counts: Counts, event: Event, _client: str) -> None:
 
 _WHO = ("client", "machine")
 _LOCK = (*_WHO, "resource", "mode", "sticky", "release_at_ms")
+_WINDOW = ("maintenance", "from", "until", "force")
 _PASS = ("pass", "result", "removed", "released", "held_back", "skipped", "failed", "seconds")
 
 TABLE: dict[str, Row] = {
@@ -131,6 +132,12 @@ TABLE: dict[str, Row] = {
     "operator.sign_in_failed": Row(WARNING, ("name", "address", "count")),
     "operator.signed_out": Row(INFO, ("name", "sessions")),
     "settings.reloaded": Row(INFO, ("changed", "needs_restart")),
+    "message.sent": Row(INFO, ("to_user", "reached", "not_reached")),
+    "maintenance.planned": Row(INFO, _WINDOW),
+    "maintenance.warned": Row(INFO, ("maintenance", "reached")),
+    "maintenance.started": Row(INFO, (*_WINDOW, "sessions")),
+    "maintenance.ended": Row(INFO, _WINDOW),
+    "maintenance.cancelled": Row(INFO, _WINDOW),
     "settings.changed": Row(INFO, ("values",)),
     "backup.made": Row(INFO, ("path", "bytes")),
     "daemon.started": Row(INFO, ("version",)),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 LIVE = ("active", "disconnected")  # shown even at 0, so that a rule on them always has something to look at
 REASONS = ("topic", "size", "encoding", "schema", "retained", "unknown_verb")
-CAUSES = ("operator", "cleanup", "replaced", "blocking")
+CAUSES = ("operator", "cleanup", "replaced", "blocking", "maintenance")
 VERBS = ("login", "heartbeat", "logout", "lost", "lock", "unlock")
 DOOR = ("closed_slow", "dropped_qos_0", "overflowed_sessions", "paused_for_inbox", "paused_for_rate")
 SEVERITIES = ("normal", "critical")

@@ -7,7 +7,7 @@ mass silence are rules of their own, told from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Message, Unlock
@@ -19,6 +19,7 @@ from whosin.rules.deadlines import Deadlines
 from whosin.rules.guidance import Advice, Guidance
 from whosin.rules.limiter import Limiter
 from whosin.rules.locks import Locks, blocked_by
+from whosin.rules.maintenance import Closures, Window
 from whosin.rules.outcome import Outcome
 from whosin.rules.persons import Persons
 from whosin.rules.room import Room
@@ -64,6 +65,8 @@ class Roll:
         self.silence = Silence(policy, self.out)
         self.limiter = Limiter(ANSWER_EVERY_MS)
         self.guidance = Guidance()
+        self.closures = Closures()
+        self.warn: Callable[[Session, Window, int], object] = lambda _session, _window, _at_ms: None
         self.next_key = first_key
         self.next_followup = 1
         self._persons = Persons()
@@ -71,6 +74,7 @@ class Roll:
         self.room = Room(self.companies)
         self._clearing = Clearing(policy, self.companies, self.locks, self.silence)
         self.policy = policy
+        self.closures.set_administrators(policy.administrators)
         self._patience = _patience(policy)
 
     def set_policy(self, policy: Policy) -> None:
@@ -78,6 +82,7 @@ class Roll:
         self.policy = self.locks.policy = self.silence.policy = policy
         self._patience = _patience(policy)
         self._clearing.set_policy(policy)
+        self.closures.set_administrators(policy.administrators)
         self.tally.clear()
         for session in self.sessions.values():
             label = session.status, self.label(session.client)
@@ -253,6 +258,9 @@ class Roll:
     def _login(self, sender: Sender, message: Login, at_ms: int) -> Session | None:
         company = self.companies.get((sender.site, sender.company))
         refusal = admission.forbidden(sender, message) or self._over_limit(company is None, at_ms)
+        shut = self.closures.closed(sender.site, sender.company, message.user)
+        if refusal is None and shut is not None:
+            refusal = "maintenance", shut.text
         if refusal is not None:
             self._refuse(sender, message, at_ms, refusal)
             return None
@@ -280,6 +288,8 @@ class Roll:
             address=session.address, app=session.app, os_session=session.os_session, source=session.source,
         )  # fmt: skip
         self._accept(session)
+        if (coming := self.closures.coming(company.site, company.name, session.user)) is not None:
+            self.warn(session, coming, at_ms)
         return session
 
     def _over_limit(self, new_company: bool, at_ms: int) -> admission.Refusal | None:
@@ -475,7 +485,8 @@ class Roll:
     def remove(
         self, session: Session, at_ms: int, *, actor: str, cause: str, reason: str | None
     ) -> list[Lock]:
-        """Take it off the roll. `cause`: operator, cleanup, replaced, blocking. Returns what it released."""
+        """Take it off the roll. `cause`: operator, cleanup, replaced, blocking, maintenance. Returns what it
+        released."""
         was = session.status
         advice = self.guidance.of_session(session)
         self._end(session, Trigger.REMOVE, at_ms, actor=actor, reason=reason or cause)

@@ -23,6 +23,7 @@ from whosin.settings.schema import (
     Limits,
     Locks,
     Log,
+    Maintenance,
     MassSilence,
     Mqtt,
     Operators,
@@ -74,6 +75,7 @@ class Settings:
     alerts: Alerts
     alert_channels: Mapping[str, Channel]
     guidance: Guidance
+    maintenance: Maintenance
     file: Path | None
     origins: Mapping[str, str]  # dotted key -> origin, without the defaults
 
@@ -129,6 +131,7 @@ class Settings:
                 waiters=limits.waiters,
                 refusals=limits.refusals,
             ),
+            administrators=self.maintenance.administrators,
         )
 
     def describe(self) -> list[Effective]:

@@ -266,6 +266,18 @@ class Guidance:
 
 
 @dataclass(frozen=True)
+class Maintenance:
+    """Planned closing of a site or company."""
+
+    administrators: tuple[str, ...] = key(
+        (),
+        Names("a list of users", LINE),
+        "Users of the business system who may log in while it is closed, and are not forced out.",
+        "live",
+    )
+
+
+@dataclass(frozen=True)
 class Store:
     """Where nothing is lost."""
 
@@ -342,7 +354,7 @@ SECTIONS: dict[str, type[Any]] = {
     "mass_silence": MassSilence, "locks": Locks, "limits": Limits, "store": Store, "http": Http,
     "operators": Operators, "log": Log,
     "seats": Seats, "directory": Directory, "shared_account": SharedAccount, "alerts": Alerts,
-    "alerts.channels": Channel, "guidance": Guidance,
+    "alerts.channels": Channel, "guidance": Guidance, "maintenance": Maintenance,
 }  # fmt: skip
 """By name, in the order of the documents. Those of `TABLES` stand for any number of sections by name."""
 

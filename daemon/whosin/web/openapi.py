@@ -30,6 +30,7 @@ _TAGS = [
     {"name": "locks", "description": "What sessions hold, and whom it blocks."},
     {"name": "cleanup", "description": "The periodic removal of disconnected logins."},
     {"name": "guidance", "description": "What to do before and after a removal, and what is left to do."},
+    {"name": "maintenance", "description": "Messages to users; planned closing of sites and companies."},
     {"name": "overview", "description": "Companies, numbers, history."},
     {"name": "alerts", "description": "What people were told, and by which channels."},
     {"name": "events", "description": "What happens, as it happens."},

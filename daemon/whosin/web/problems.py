@@ -25,6 +25,10 @@ _STATUS_OF_CODE = {
     "bad_site": 400,
     "bad_resource": 400,
     "schema": 400,
+    "bad_text": 400,
+    "bad_time": 400,
+    "nobody": 400,
+    "too_many": 429,
     "forbidden": 403,
     "not_found": 404,
 }

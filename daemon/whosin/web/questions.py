@@ -38,7 +38,15 @@ def _instant(given: Any) -> Any:
     return given
 
 
+def _when(given: Any) -> Any:
+    """In a body only text is a moment."""
+    if not isinstance(given, str):
+        raise ValueError("expected text with a moment, as in 2026-11-02T08:15:00Z")  # noqa: TRY004 - pydantic's
+    return _instant(given)
+
+
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
+When = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_when)]
 
 
 class Filter(BaseModel):
@@ -175,6 +183,26 @@ class LogOff(Command):
 
 class FollowupDone(Command):
     note: Annotated[Text | None, Field(description="What was found, or done.")] = None
+
+
+class NewMessage(Command):
+    text: Annotated[str, Field(min_length=1, max_length=1000, examples=["Please save and leave by 17:00."])]
+    site: Word | None = None
+    company: Word | None = None
+    user: Word | None = None
+    sessions: Annotated[list[Word] | None, Field(min_length=1, max_length=10_000)] = None
+
+
+class NewMaintenance(Command):
+    site: SiteId
+    company: Annotated[Word | None, Field(description="Default: the whole site.")] = None
+    begins: Annotated[When | None, Field(alias="from", description="Default: now.")] = None
+    until: When
+    text: Annotated[
+        str,
+        Field(min_length=1, max_length=1000, description="For users: why.", examples=["New version."]),
+    ]
+    force: Annotated[bool, Field(description="Log off those who are still in at the beginning.")] = False
 
 
 class FreeLock(Command):

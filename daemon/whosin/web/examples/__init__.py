@@ -5,11 +5,12 @@ Tests hold them to the models.
 
 from typing import Any
 
-from whosin.web.examples import alerts, basics, guidance, operators
+from whosin.web.examples import alerts, basics, guidance, maintenance, operators
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     **basics.EXAMPLES,
     **guidance.EXAMPLES,
     **operators.EXAMPLES,
     **alerts.EXAMPLES,
+    **maintenance.EXAMPLES,
 }

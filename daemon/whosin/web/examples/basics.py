@@ -3,6 +3,7 @@
 from typing import Any
 
 from whosin.web.examples.guidance import AFTER, BEFORE
+from whosin.web.examples.maintenance import WINDOW
 
 Json = dict[str, Any]
 
@@ -165,6 +166,7 @@ _STATS: Json = {
     "problems": [],
     "cleanup": {"enabled": True, "next_at": _NEXT, "running": False},
     "followups": {"open": 3, "critical": 1},
+    "maintenance": [WINDOW],
     "sign_in": {"mqtt": True},
 }
 _TOKEN: Json = {"name": "till-screen", "role": "viewer", "site": "north"}

@@ -35,6 +35,7 @@ from whosin.web.schemas.guidance import (
     Match,
     Rule,
 )
+from whosin.web.schemas.maintenance import Maintenance, MaintenanceWindow, MessageSent
 from whosin.web.schemas.operators import (
     AddedOperator,
     Me,
@@ -110,8 +111,11 @@ __all__ = [
     "Locks",
     "LogOffResult",
     "LogOffResults",
+    "Maintenance",
+    "MaintenanceWindow",
     "Match",
     "Me",
+    "MessageSent",
     "Moment",
     "OneTimeLink",
     "Operator",

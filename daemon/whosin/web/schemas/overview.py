@@ -6,6 +6,7 @@ from pydantic import Field
 
 from whosin.web.schemas.base import Answer, Moment
 from whosin.web.schemas.guidance import FollowupCounts
+from whosin.web.schemas.maintenance import MaintenanceWindow
 
 
 class Company(Answer):
@@ -93,6 +94,7 @@ class Stats(Answer):
     problems: list[str]
     cleanup: CleanupShort
     followups: FollowupCounts
+    maintenance: Annotated[list[MaintenanceWindow], Field(description="Planned and begun.")]
     sign_in: SignIn
 
 
