@@ -311,6 +311,10 @@ class _Gauges:
         since = [watch.sight.blind_since_ms for watch in self._app.engine.roll.watches.values()]
         return sum(max(0, now - one) for one in since if one is not None) / 1000
 
+    def cleanup_every_s(self) -> float:
+        cleanup = self._app.cleanup
+        return cleanup.every_ms / 1000 if cleanup.enabled else 0.0
+
     def alerts(self) -> Mapping[str, int]:
         return self._app.daemon.alerts.open_by_kind()
 

@@ -39,6 +39,8 @@ PROMISED = {
     "whosin_build_info": ("gauge", {"version", "python"}),
 }
 ADDED = {
+    "whosin_cleanup_enabled": ("gauge", set()),
+    "whosin_cleanup_interval_seconds": ("gauge", set()),
     "whosin_alerts_total": ("counter", {"kind"}),
     "whosin_alerts_open": ("gauge", {"kind"}),
     "whosin_alerts_undelivered": ("gauge", set()),
@@ -93,6 +95,9 @@ class Gauges:
 
     def blind_s(self):
         return self.blind
+
+    def cleanup_every_s(self):
+        return 1800.0
 
     def alerts(self):
         return {"blocking": 2, "storage": 0}

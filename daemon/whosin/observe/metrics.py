@@ -76,6 +76,10 @@ class Gauges(Protocol):
         """How long the present blindness of each source has lasted, in sum: not in the counts yet."""
         ...
 
+    def cleanup_every_s(self) -> float:
+        """From one pass to the next; 0 while the cleanup is off."""
+        ...
+
     def alerts(self) -> Mapping[str, int]:
         """Open alerts by kind, every kind there is."""
         ...
@@ -185,6 +189,11 @@ class Metrics:
         about = "When a pass last ended well; absent until one has."
         last: _Samples = {(): counts.last_pass_s} if counts.last_pass_s else {}
         yield _gauge("cleanup_last_success_timestamp_seconds", about, (), last)
+        every_s = self._gauges.cleanup_every_s()
+        about = "1 while the cleanup is on, else 0."
+        yield _gauge("cleanup_enabled", about, (), {(): int(every_s > 0)})
+        about = "From one pass to the next; absent while the cleanup is off."
+        yield _gauge("cleanup_interval_seconds", about, (), {(): every_s} if every_s else {})
         yield _histogram("cleanup_duration_seconds", "How long passes take.", counts.pass_seconds)
 
     def _store_metrics(self) -> Iterator[Metric]:
