@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.rules.driver import Driver
-from whosin.rules.locks import blocked_by, blocks_somebody, book_of
+from whosin.model import Session
+from whosin.rules import book as book_room
+from whosin.rules.locks import Book, blocked_by, blocks_somebody, book_of
+from whosin.rules.paths import overlap
 
 WAIT = 600
 
@@ -203,3 +210,106 @@ def test_a_holder_is_named_with_what_it_does_by_its_lock_or_else_by_its_session(
     d.lock(2, "anna", "b", activity="amends b")
     assert d.lock(3, "ben", "a")["holder"]["activity"] == "sits there"
     assert d.lock(4, "ben", "b")["holder"]["activity"] == "amends b"
+
+
+# --- cycles, against a search without any short cut -------------------------------------------------------
+
+USERS = ("anna", "ben", "cleo", "dora", "emil", "fred")
+PATHS = ("*", "a", "a/1", "a/2", "a/1/x", "b", "b/1", "c", "d")
+
+
+def waits_for(everybody: list[Session], who: Session, path: str, shared: bool, order: int) -> set[str]:
+    """All who hold or ask before it what the request needs, but for those who wait for its own locks."""
+    found = set()
+    for other in everybody:
+        if other is who:
+            continue
+        for lock in (other.locks or {}).values():
+            if overlap(lock.resource, path) and not (shared and lock.shared):
+                found.add(other.id)
+        for want in (other.wants or {}).values():
+            if not want.waiting or want.order >= order or not overlap(want.resource, path):
+                continue
+            for_me = any(
+                overlap(own.resource, want.resource) and not (own.shared and want.shared)
+                for own in (who.locks or {}).values()
+            )
+            if not (shared and want.shared) and not for_me:
+                found.add(other.id)
+    return found
+
+
+def leads_back(d: Driver, session: Session, path: str, shared: bool, order: int) -> bool:
+    everybody = [d.session(user) for user in USERS]
+    seen: set[str] = set()
+    todo = waits_for(everybody, session, path, shared, order)
+    while todo:
+        ident = todo.pop()
+        if ident == session.id:
+            return True
+        if ident not in seen:
+            seen.add(ident)
+            one = d.session(ident)
+            for want in (one.wants or {}).values():
+                if want.waiting:
+                    todo |= waits_for(everybody, one, want.resource, want.shared, want.order)
+    return False
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(USERS), st.sampled_from(PATHS), st.booleans(), st.sampled_from((0, WAIT, WAIT))
+        ),
+        min_size=8,
+        max_size=40,
+    ),
+    st.sampled_from((0, 8)),
+    st.sampled_from((1, 2, 16)),
+)
+def test_a_cycle_is_found_exactly_where_looking_everywhere_finds_one(steps, few, stride):
+    d = Driver()
+    for user in USERS:
+        d.login(0, user, user=user, machine=f"PC of {user}")
+    real = book_room.closes_cycle
+    compared = []
+
+    def judged(book: Book, session: Session, path: str, shared: bool, order: int) -> bool:
+        found = real(book, session, path, shared, order)
+        for search in (book_room._from_those_behind, book_room._from_those_before):
+            alone = next(it for it in search(book, session, path, shared, order) if it is not None)
+            assert alone is found, search
+        assert found is leads_back(d, session, path, shared, order)
+        compared.append(found)
+        return found
+
+    with (
+        patch.object(book_room, "FEW", few),
+        patch.object(book_room, "STRIDE", stride),
+        patch("whosin.rules.locks.closes_cycle", judged),
+    ):
+        for nth, (user, path, shared, wait_s) in enumerate(steps, 1):
+            d.lock(nth, user, path, shared=shared, wait_s=wait_s)
+
+
+def test_who_is_waited_for_by_thousands_asks_as_fast_as_anybody(d):
+    """Its hundreds of locks and their waiters are looked through only where it may close a cycle."""
+    for nth in range(300):
+        d.lock(0, "anna", f"a/{nth}")
+    d.lock(0, "ben", "b")
+    for nth in range(2_000):
+        d.login(1, f"w{nth}", user=f"w{nth}")
+        d.lock(1, f"w{nth}", f"a/{nth % 300}", wait_s=WAIT)
+    steps = []
+    for search in (book_room._from_those_behind, book_room._from_those_before):
+
+        def counted(*args, search=search):
+            for found in search(*args):
+                steps.append(found)
+                yield found
+
+        with patch.object(book_room, search.__name__, counted):
+            assert d.lock(2, "anna", "b", wait_s=WAIT)["waiting"]
+            d.unlock(3, "anna", "b")
+    assert len(steps) <= 4 * book_room.STRIDE

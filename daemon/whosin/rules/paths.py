@@ -76,6 +76,10 @@ class PathIndex(Generic[T]):
         if group := self._below.get(path):
             yield group
 
+    def below(self, path: str) -> dict[T, None]:
+        """What the path covers, but for what lies at it. Not to be changed meanwhile."""
+        return self._below.get(path, {})
+
     def overlapping(self, path: str) -> Iterator[T]:
         for group in self.groups(path):
             yield from group
@@ -111,6 +115,12 @@ class Lanes(Generic[T]):
         yield from self.exclusive.groups(path)
         if not shared:
             yield from self.shared.groups(path)
+
+    def opposing_below(self, path: str, *, shared: bool) -> Iterator[dict[T, None]]:
+        """Those of them that the path covers, but for those at it."""
+        yield self.exclusive.below(path)
+        if not shared:
+            yield self.shared.below(path)
 
     def overlapping(self, path: str) -> Iterator[T]:
         return chain(self.exclusive.overlapping(path), self.shared.overlapping(path))
