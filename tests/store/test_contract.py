@@ -366,6 +366,7 @@ async def test_ended_sessions_are_filtered(adapter, fields, keys):
 # --- history ---------------------------------------------------------------------------------------
 
 LATER = NOON + 3_600_000
+FELL = "session.disconnected"
 HISTORY = [
     rows.event(1, at=NOON),
     rows.event(2, at=NOON + 10, type="session.disconnected", reason="idle"),
@@ -466,6 +467,37 @@ async def test_a_resource_is_not_found_by_the_beginning_of_its_name(adapter):
         await store.commit(Changes(events=made))
         assert [row.seq for row in await store.history(HistoryQuery(resource="order/1"))] == [2, 1]
         assert len(await store.history(HistoryQuery(resource="order"))) == 5
+
+
+async def test_what_became_of_those_who_held_a_resource_is_found_with_it(adapter):
+    """On Friday Anna fell and was removed; she had locked the order on Thursday."""
+    order, other = b'"sales-order/SO-1"', b'"sales-order/SO-10"'
+    made = [
+        rows.event(1, type="lock.granted", session="a", data=b'{"resource":%s}' % order),
+        rows.event(2, type="lock.granted", session="b", data=b'{"resource":%s}' % other),
+        rows.event(3, type="lock.granted", session="c", data=b'{"resource":%s}' % order),
+        rows.event(40_000, at=LATER, type=FELL, session="a", data=b'{"locks":[%s]}' % order),
+        rows.event(40_001, at=LATER, type=FELL, session="b", data=b'{"locks":[%s]}' % other),
+        rows.event(40_002, at=LATER, type="session.logged_off", session="c", data=b'{"released":[]}'),
+        rows.event(40_003, at=LATER + 1, type="session.removed", session="a",
+                   data=b'{"held":[{"resource":%s,"release_at":"x"}]}' % order),
+        rows.event(40_004, at=LATER + 1, type="lock.released", session="a", data=b'{"resource":%s}' % order),
+    ]  # fmt: skip
+    async with adapter.opened() as (store, _):
+        await store.commit(Changes(events=made))
+
+        async def found(**query):
+            asked = HistoryQuery(resource="sales-order/SO-1", **query)
+            listed = [row.seq for row in await store.history(asked)]
+            assert await store.count_history(asked) == (len(listed), True)
+            return listed
+
+        assert await found() == [40_004, 40_003, 40_000, 3, 1]
+        assert await found(since=LATER) == [40_004, 40_003, 40_000]
+        assert await found(type="session.removed") == [40_003]
+        assert await found(session="a", until=LATER + 1) == [40_000, 1]
+        everybody = await store.history(HistoryQuery(resource="sales-order"))
+        assert len(everybody) == 7
 
 
 async def test_what_happened_is_never_changed_and_only_what_was_pruned_goes(adapter):

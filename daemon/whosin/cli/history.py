@@ -31,7 +31,7 @@ Examples:
 @narrowing("site", "company", "user", "session")
 @click.option("--actor", metavar="NAME", help="Only what this person or program did.")
 @click.option("--type", "kind", help="Such as session.removed, or a beginning: session. (with the dot).")
-@click.option("--resource", metavar="PATH", help="Only about this resource, or one below it.")
+@click.option("--resource", metavar="PATH", help="About this resource (or below), and its holders.")
 @click.option("--search", metavar="TEXT", help="Found anywhere in the event.")
 @click.option("--on", "day", type=Day(), help="On this day: friday, yesterday, 2026-03-02.")
 @click.option("--since", type=Moment(), help="From then on: 2h, 3d, friday, a date, or a date and time.")

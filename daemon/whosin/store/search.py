@@ -44,9 +44,33 @@ _SHELVED: Final = """
     ) CROSS JOIN events INDEXED BY {index} ON seq >> 15 = shelf AND {condition}
 """
 _OF_SESSION: Final = _SHELVED.format(index="events_by_session", condition="session = :session")
-_OF_RESOURCE: Final = _SHELVED.format(
-    index="events_by_resource", condition="resource >= :resource AND resource < :beyond"
-)
+_MOST_HOLDERS: Final = 500
+_BY_RESOURCE: Final = """events INDEXED BY events_by_resource
+  ON seq >> 15 = shelf AND resource >= :resource AND resource < :beyond"""
+_OF_RESOURCE: Final = f"""
+    (
+      WITH RECURSIVE shelves (shelf) AS (
+        SELECT :low >> 15 UNION ALL SELECT shelf + 1 FROM shelves WHERE shelf < :high >> 15
+      ), every (shelf) AS (
+        SELECT (SELECT max(seq) >> 15 FROM events)
+        UNION ALL SELECT shelf - 1 FROM every WHERE shelf > (SELECT min(seq) >> 15 FROM events)
+      ), holders (holder) AS MATERIALIZED (
+        SELECT DISTINCT session FROM every CROSS JOIN {_BY_RESOURCE}
+        WHERE session IS NOT NULL LIMIT {_MOST_HOLDERS}
+      )
+      SELECT seq AS found FROM shelves CROSS JOIN {_BY_RESOURCE}
+      UNION
+      SELECT seq FROM shelves CROSS JOIN holders CROSS JOIN events INDEXED BY events_by_session
+        ON seq >> 15 = shelf AND session = holder AND type GLOB 'session.*'
+    ) CROSS JOIN events ON seq = found
+"""
+"""What is about a resource, and what became of the newest of those who held it, though they may have got it
+before the time that is searched."""
+_ABOUT: Final = """(
+    resource = :resource OR substr(resource, 1, length(:below)) = :below
+    OR (type GLOB 'session.*' AND resource IS NULL
+        AND (instr(CAST(data AS TEXT), :named) OR instr(CAST(data AS TEXT), :named_below)))
+  )"""
 _EVENT_TEXTS: Final = ("user", "session", "actor", "reason", "company", "site", "resource")
 _SESSION_TEXTS: Final = ("id", "user", "machine", "company")
 _FOLLOWUP_TEXTS: Final = ("user", "session", "machine", "resource", "rule", "text", "note")
@@ -132,11 +156,14 @@ def events(query: HistoryQuery) -> Search:
     if query.until is not None:
         search.add("at < :until", until=query.until)
     if query.resource is not None:
+        named = json.dumps(query.resource, ensure_ascii=False)
         search.add(
-            "(resource = :resource OR substr(resource, 1, length(:below)) = :below)",
+            _ABOUT,
             resource=query.resource,
             below=query.resource + "/",
             beyond=query.resource + "0",  # what comes behind "/"
+            named=named,
+            named_below=named[:-1] + "/",
         )
         search.shortcut = search.shortcut or _OF_RESOURCE
     if query.text:

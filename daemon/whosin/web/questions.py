@@ -133,7 +133,10 @@ class HistoryFilter(Filter):
     actor: Annotated[Asked | None, Field(description="Who did it.")] = None
     resource: Annotated[
         Asked | None,
-        Field(description="This resource, or one below it.", examples=["sales-order/SO-1001"]),
+        Field(
+            description="This resource, or one below it; also what became of the logins that held it.",
+            examples=["sales-order/SO-1001"],
+        ),
     ] = None
     q: Annotated[Asked | None, Field(description="Text found anywhere in the event.")] = None
     since: Annotated[Instant | None, Field(description="From this moment on, itself included.")] = None
