@@ -27,7 +27,7 @@ class HistoryQuery:
     session: str | None = None
     user: str | None = None
     type: str | None = None  # exact, or a prefix ending in "."
-    resource: str | None = None  # and all below it
+    resource: str | None = None  # and all below it, and what became of those who held it
     text: str | None = None  # found anywhere in the event
     since: int | None = None  # wall ms, inclusive
     until: int | None = None  # wall ms, exclusive
