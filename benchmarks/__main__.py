@@ -20,6 +20,7 @@ NAMES = (
     "login",
     "lock",
     "commit",
+    "page",
     "door_ingest",
     "link",
     "store",
