@@ -232,10 +232,18 @@ def test_what_happened_to_an_order_is_one_search(office: Office, operator: Open)
     office.lock(anna, "sales-order/SO-1001")
     office.fall(anna)
     office.daemon.api("POST", "sessions/logoff", {"ids": [anna], "reason": "gone home"})
-    page = operator("/history?resource=sales-order/SO-1001")
+    page = operator("/history")
+    page.locator("#q").fill("SO-1001")
+    expect(page.locator("table.story")).not_to_contain_text("daemon started")
     table = page.locator("table.story")
-    for text in ("got a lock", "released a lock"):
+    for text in ("got a lock", "fell silent", "was logged off", "released a lock", "gone home", "admin"):
         expect(table).to_contain_text(text)
+    table.get_by_role("link", name="sales-order/SO-1001").first.click()
+    expect(page.get_by_text("Resource: sales-order/SO-1001")).to_be_visible()
+    for text in ("fell silent", "was logged off"):
+        expect(table).to_contain_text(text)
+    table.get_by_role("link", name="admin").first.click()
+    expect(page.locator("table.story")).to_contain_text("gone home")
 
 
 def test_every_table_can_be_taken_along(office: Office, operator: Open) -> None:
@@ -316,3 +324,32 @@ def test_the_keyboard_alone_clears_a_login(office: Office, operator: Open) -> No
     page.keyboard.press("Enter")
     expect(page.locator("#dialog[open]")).to_have_count(0)
     assert office.daemon.status(anna) == "removed"
+
+
+def test_whoever_is_signed_out_elsewhere_is_led_to_the_form(office: Office, operator: Open) -> None:
+    page = operator("/users?sort=user", quiet=False)
+    office.daemon.api("POST", "sign-out", {"everywhere": True})
+    page.wait_for_url("**/sign-in?next=*")
+    assert "sort" in page.url
+
+
+def test_a_mass_silence_is_held_back_until_an_operator_confirms_it(office: Office, operator: Open) -> None:
+    idents = [office.enter(f"u{n:02}") for n in range(14)]
+    page = operator("/disconnected")
+    office.fall(*idents)
+    banner = page.locator(".banner.warn")
+    expect(banner).to_contain_text("14 desktop logins of s1/c1 fell silent at once: held back from cleanup")
+    expect(page.locator("tr[data-id] .tag.warn").first).to_have_text("held back")
+    banner.get_by_role("link", name="Cleanup").click()
+    page.get_by_role("button", name="Run a pass now").click()
+    expect(page.locator("#dialog")).to_contain_text("Held back: 14")
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Confirm…").click()
+    expect(page.locator("#dialog")).to_contain_text("Are they really gone?")
+    page.get_by_role("button", name="They are gone").click()
+    expect(page.locator("#dialog")).to_contain_text("Confirmed.")
+    page.get_by_role("button", name="Close").click()
+    expect(banner).to_have_count(0)
+    page.get_by_role("button", name="Run a pass now").click()
+    expect(page.locator("#dialog")).to_contain_text("Removed: 14")
+    assert {office.daemon.status(ident) for ident in idents} == {"removed"}

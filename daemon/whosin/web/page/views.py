@@ -24,7 +24,7 @@ ROWS = 50
 SESSION_FILTERS = ("q", "site", "company", "client", "status", "sort")
 LOCK_FILTERS = ("q", "site", "company", "state", "sort")
 FOLLOWUP_FILTERS = ("q", "site", "company", "session", "status")
-HISTORY_FILTERS = ("q", "site", "company", "user", "session", "resource", "type", "since", "until")
+HISTORY_FILTERS = ("q", "site", "company", "user", "actor", "session", "resource", "type", "since", "until")
 PASSES = 20
 COMPANY_SORTS = ("site", "company", "active", "disconnected", "locks", "waiting")
 
@@ -168,6 +168,7 @@ def history_query(address: Address) -> HistoryQuery:
         company=address.get("company"),
         session=address.get("session"),
         user=address.get("user"),
+        actor=address.get("actor"),
         type=address.get("type"),
         resource=address.get("resource"),
         text=address.get("q"),

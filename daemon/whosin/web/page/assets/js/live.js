@@ -51,7 +51,9 @@ export function follow(after) {
     stream.addEventListener("changed", soon);
     stream.addEventListener("error", () => {
       say(false);
-      if (stream.readyState === EventSource.CLOSED) setTimeout(connect, 3000); // refused: the browser does not retry
+      if (stream.readyState !== EventSource.CLOSED) return;
+      setTimeout(connect, 3000); // refused, and the browser does not try again by itself
+      soon(); // whoever is signed out is led to the form by this
     });
     addEventListener("pagehide", () => stream.close(), { once: true });
   };
