@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from playwright.sync_api import Page, expect
 
@@ -354,3 +355,59 @@ def test_a_mass_silence_is_held_back_until_an_operator_confirms_it(office: Offic
     page.get_by_role("button", name="Run a pass now").click()
     expect(page.locator("#dialog")).to_contain_text("Removed: 14")
     assert {office.daemon.status(ident) for ident in idents} == {"removed"}
+
+
+def test_active_ones_are_warned_and_the_countdown_can_be_cut_short_or_called_off(
+    office: Office, operator: Open
+) -> None:
+    anna = office.enter("anna")
+    page = operator("/users")
+    dialog = page.locator("#dialog")
+
+    def count_down() -> None:
+        row(page, anna).locator("td").nth(1).click()
+        page.locator("#logoff").click()
+        dialog.get_by_label("Force out active ones too").check()
+        dialog.get_by_label("Message to them").fill("Please save and leave")
+        page.locator("#do-logoff").click()
+        expect(page.locator("#do-logoff")).to_contain_text("Logging off in")
+
+    count_down()
+    said = office.site.ear.answer(anna, "message")
+    assert said["text"] == "Please save and leave"
+    assert said["from"] == "admin"
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#dialog[open]")).to_have_count(0)
+    assert office.daemon.status(anna) == "active"
+    count_down()
+    page.locator("#do-logoff").click()
+    expect(dialog).to_contain_text("1 login logged off")
+    assert office.daemon.status(anna) == "removed"
+
+
+def test_a_company_is_told_something_and_closed_for_a_while(office: Office, operator: Open) -> None:
+    anna = office.enter("anna")
+    page = operator("/companies")
+    dialog = page.locator("#dialog")
+    page.locator("#company-s1-c1").get_by_role("button", name="Message…").click()
+    dialog.get_by_label("Text").fill("Lunch is at noon")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog).to_contain_text("Sent to 1 login")
+    dialog.get_by_role("button", name="Close").click()
+    assert office.site.ear.answer(anna, "message")["text"] == "Lunch is at noon"
+    page.locator("#company-s1-c1").get_by_role("button", name="Close…").click()
+    expect(dialog).to_contain_text("Close s1/c1 for maintenance")
+    tomorrow = datetime.now().astimezone() + timedelta(days=1)
+    dialog.get_by_label("Until").fill(tomorrow.strftime("%Y-%m-%dT%H:%M"))
+    dialog.get_by_label("What users are told").fill("Upgrade")
+    dialog.get_by_role("button", name="Plan it").click()
+    expect(dialog).to_contain_text("s1/c1 is closed")
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.locator(".banner.info")).to_contain_text("s1/c1 is closed for maintenance")
+    office.client.login("s-late", "late")
+    refused = office.site.ear.answer("s-late", "login")
+    assert (refused["accepted"], refused["code"]) == (False, "maintenance")
+    page.get_by_role("button", name="Open now").click()
+    expect(dialog).to_contain_text("s1/c1 is open again")
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.locator(".banner.info")).to_have_count(0)

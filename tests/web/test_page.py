@@ -44,6 +44,13 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
         {"site": "north", "company": "acme", "resource": "x", "sure": "1"},
     ),
     ("POST", "/followups/done"): ("operator", {"id": "1", "sure": "1"}),
+    ("POST", "/message"): ("operator", {"site": "north", "text": "Hello", "sure": "1"}),
+    ("POST", "/logoff/warn"): ("operator", {"ids": "s1", "message": "Hello"}),
+    ("POST", "/maintenance"): (
+        "operator",
+        {"site": "north", "until": "2026-11-02T18:00:00.000Z", "text": "Upgrade", "sure": "1"},
+    ),
+    ("POST", "/maintenance/end"): ("operator", {"id": "1"}),
     ("POST", "/cleanup/switch"): ("operator", {"enabled": "1"}),
     ("POST", "/cleanup/dry-run"): ("operator", {}),
     ("POST", "/cleanup/run"): ("operator", {}),
@@ -115,6 +122,8 @@ async def test_whoever_is_limited_to_a_site_orders_nothing_elsewhere(
             "/cleanup/switch": {"enabled": "1"},
             "/cleanup/run": {},
             "/cleanup/confirm": {"site": "south", "sure": "1"},
+            "/message": {"site": "south", "text": "x", "sure": "1"},
+            "/maintenance": {"site": "south", "until": "2026-11-02T18:00:00Z", "sure": "1"},
         }.items():
             assert (await client.post(path, data=data)).status_code == 403, path
         assert (await client.get("/charts.json")).json() == []

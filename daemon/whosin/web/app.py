@@ -15,7 +15,7 @@ from whosin.web.backoff import Backoff, GuessBackoff
 from whosin.web.cookies import Front
 from whosin.web.early import MetricsRender
 from whosin.web.entrance import routes as entrance
-from whosin.web.page import assets, charts, export, live, orders, views
+from whosin.web.page import assets, charts, export, live, notices, orders, views
 from whosin.web.rates import Rates
 from whosin.web.routes import (
     administration,
@@ -52,7 +52,16 @@ _ROUTERS: tuple[APIRouter, ...] = (
     operators.view,
     operators.administer,
 )
-_PAGE = (views.view, orders.look, orders.operate, orders.administer, live.view, export.view, charts.view)
+_PAGE = (
+    views.view,
+    orders.look,
+    orders.operate,
+    orders.administer,
+    notices.operate,
+    live.view,
+    export.view,
+    charts.view,
+)
 _OPEN = (openapi.router, health.router, assets.router, entrance.everybody, entrance.people)
 
 

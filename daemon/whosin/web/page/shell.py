@@ -33,11 +33,12 @@ async def show(
 ) -> Response:
     """The view of a tab, within the whole page."""
     stats = await engine.stats(who)
+    windows = engine.maintenance.windows(who)
     cleanup = await engine.cleanup(who)
     return html(
         f"{tab}.html",
         tab=tab, tabs=_tabs(stats), address=address, who=who, stats=stats, cleanup=cleanup,
-        banners=banners(stats, cleanup), csrf=csrf_of(request),
+        banners=[*banners(stats, cleanup), *closings(windows)], csrf=csrf_of(request),
         rules={rule["id"]: rule for rule in engine.followups.rules(who)["items"]},
         may=lambda role: ROLES.index(who.role) >= ROLES.index(role), **shown,
     )  # fmt: skip
@@ -71,6 +72,17 @@ def banners(stats: Json, cleanup: Json) -> list[Banner]:
         found.append(Banner("bad", t("banner.storage.title"), storage["problem"] or "", action))
     found += [_hold(hold) for hold in cleanup["holds"]]
     found.sort(key=lambda it: ("bad", "warn", "info").index(it.level))
+    return found
+
+
+def closings(windows: list[Json]) -> list[Banner]:
+    """What is closed for maintenance, or will be."""
+    t = texts()
+    found = []
+    for it in windows[:5]:
+        place = f"{it['site']}/{it['company']}" if it["company"] else it["site"]
+        title = t("banner.maintenance." + ("closed" if it["state"] == "started" else "closes"), place=place)
+        found.append(Banner("info", title, it["text"], None, "/companies"))
     return found
 
 

@@ -114,7 +114,10 @@ async def companies(request: Request, engine: Engine, who: Who) -> Response:
     if sort.lstrip("-") in COMPANY_SORTS:
         found.sort(key=lambda it: it[sort.lstrip("-")], reverse=sort.startswith("-"))
     shown, places = cut(address, found)
-    return await show(request, engine, who, "companies", address, companies=shown, sort=sort, paging=places)
+    return await show(
+        request, engine, who, "companies", address,
+        companies=shown, sort=sort, paging=places, windows=engine.maintenance.windows(who),
+    )  # fmt: skip
 
 
 # --- from an address to a question ----------------------------------------------------------------------

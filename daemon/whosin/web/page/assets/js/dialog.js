@@ -12,9 +12,10 @@ export class Dialogs {
 
   start() {
     document.addEventListener("click", (event) => {
-      const button = event.target.closest("#logoff, [data-logoff], [data-close]");
+      const button = event.target.closest("#logoff, #message, [data-logoff], [data-close]");
       if (!button) return;
       if (button.matches("[data-close]")) { event.preventDefault(); return this.close(); }
+      if (button.id === "message") return this.send("/message", this.selection.values());
       this.send("/logoff/ask", button.dataset.logoff ? { ids: button.dataset.logoff } : this.selection.values());
     });
     document.addEventListener("submit", (event) => {
@@ -35,6 +36,9 @@ export class Dialogs {
   async submitted(form) {
     if (this.timer) return this.hurry();
     const values = Object.fromEntries(new FormData(form));
+    for (const one of form.querySelectorAll("input[data-utc]")) {
+      values[one.name] = one.value ? new Date(one.value).toISOString() : ""; // typed where the reader sits
+    }
     const path = form.dataset.order;
     const wait = Number(values.force === "1" ? values.wait_s ?? 0 : 0);
     const buttons = [...form.querySelectorAll("button:not([data-close])")];

@@ -131,8 +131,10 @@ export class Selection {
     }
     const all = document.getElementById("choose-all");
     if (all) all.textContent = this.all ? all.dataset.chosen : all.dataset.choose;
-    const button = document.getElementById("logoff");
-    if (button) button.disabled = !size;
+    for (const name of ["logoff", "message"]) {
+      const button = document.getElementById(name);
+      if (button) button.disabled = !size;
+    }
   }
 
   // Ask anew what the chosen ones hold and need; those that are over are chosen no more.
