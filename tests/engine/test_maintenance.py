@@ -243,6 +243,18 @@ async def test_a_crash_in_the_middle_of_forcing_out_goes_on_with_it(bench: Bench
     assert bench.status("a") is None
 
 
+async def test_nobody_is_forced_out_once_it_is_over(bench: Bench) -> None:
+    await bench.login("a", "anna")
+    await plan(bench, None, 60)
+    bench.desk.maintenance._closures.windows[0].force = True  # as if it had not come to that yet
+    bench.clock.now += 61_000
+    await bench.say("a", "heartbeat")
+    bench.engine.tick()
+    await bench.settle()
+    assert bench.status("a") == "active"
+    assert bench.desk.maintenance.windows(BOSS) == []
+
+
 async def test_a_clock_that_is_stepped_brings_the_window_when_it_says_so(bench: Bench) -> None:
     await plan(bench, 3600)
     bench.clock.step = 3_600_000

@@ -106,7 +106,7 @@ class Maintenance:
                 self._take(step, window, now, wall)
                 if step is Step.END:
                     break
-            if window.begun and window.force and not window.emptied:
+            if window in self._closures.windows and window.begun and window.force and not window.emptied:
                 self._force_out(window, now)
 
     def _wait(self, step: Step, window: Window, now: int, wall: int) -> bool:
