@@ -80,11 +80,11 @@ class TestJson:
 
     def test_the_standard_library_goes_the_same_way(self, out):
         configure(stream=out, environ={})
-        logging.getLogger("uvicorn.error").warning("port %d is taken", 8787)
+        logging.getLogger("concurrent.futures").warning("port %d is taken", 8787)
         (line,) = parsed(out)
         assert (line["event"], line["logger"], line["level"]) == (
             "port 8787 is taken",
-            "uvicorn.error",
+            "concurrent.futures",
             "warning",
         )
 

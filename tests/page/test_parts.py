@@ -8,6 +8,7 @@ from importlib import resources
 
 import pytest
 
+from whosin.observe.journal import TABLE
 from whosin.web.page import assets
 from whosin.web.page.address import Address
 from whosin.web.page.render import facts
@@ -80,6 +81,11 @@ def test_every_text_that_is_used_is_there() -> None:
     used = set(re.findall(r'\bt\(\s*"([a-z_.0-9]+)"', sources))
     assert len(used) > 100
     assert {key for key in used if key[-1] not in "._" and not t.known(key)} == set()
+
+
+def test_every_kind_of_event_has_its_words() -> None:
+    known = Texts().tree["history"]["type"]
+    assert [kind for kind in TABLE if kind not in known] == []
 
 
 def test_the_facts_of_an_event_are_words() -> None:

@@ -47,10 +47,10 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
     ("POST", "/message"): ("operator", {"site": "north", "text": "Hello", "sure": "1"}),
     ("POST", "/logoff/warn"): ("operator", {"ids": "s1", "message": "Hello"}),
     ("POST", "/maintenance"): (
-        "operator",
+        "administrator",
         {"site": "north", "until": "2026-11-02T18:00:00.000Z", "text": "Upgrade", "sure": "1"},
     ),
-    ("POST", "/maintenance/end"): ("operator", {"id": "1"}),
+    ("POST", "/maintenance/end"): ("administrator", {"id": "1"}),
     ("POST", "/cleanup/switch"): ("operator", {"enabled": "1"}),
     ("POST", "/cleanup/dry-run"): ("operator", {}),
     ("POST", "/cleanup/run"): ("operator", {}),

@@ -58,6 +58,7 @@ _PAGE = (
     orders.operate,
     orders.administer,
     notices.operate,
+    notices.administer,
     live.view,
     export.view,
     charts.view,

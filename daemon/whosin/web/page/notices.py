@@ -12,12 +12,13 @@ from whosin.operations import Caller, Operations
 from whosin.web.auth import Engine, Who, may_reach
 from whosin.web.page.orders import REASON, chosen
 from whosin.web.page.render import html
-from whosin.web.pageguard import Fields, Form, PageForOperators, page
+from whosin.web.pageguard import Fields, Form, PageForAdministrators, PageForOperators, page
 from whosin.web.problem import Problem
 
 Json = dict[str, Any]
 
 operate = page(PageForOperators)
+administer = page(PageForAdministrators)
 
 
 @operate.post("/message")
@@ -57,7 +58,7 @@ async def _active(form: Fields, engine: Operations, who: Caller) -> list[str]:
     return [one["id"] for one in results if one["result"] == "needs_force"]
 
 
-@operate.post("/maintenance")
+@administer.post("/maintenance")
 async def maintenance(form: Form, engine: Engine, who: Who) -> Response:
     """The form, and with `sure` the plan."""
     site, company = form.get("site") or None, form.get("company") or None
@@ -77,7 +78,7 @@ async def maintenance(form: Form, engine: Engine, who: Who) -> Response:
     return html("maintenance_done.html", window=window)
 
 
-@operate.post("/maintenance/end")
+@administer.post("/maintenance/end")
 async def end_maintenance(form: Form, engine: Engine, who: Who) -> Response:
     ident = form.get("id", "")
     if not ident.isdecimal() or len(ident) > 18:
