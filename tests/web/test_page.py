@@ -10,6 +10,7 @@ import pytest
 from tests.web.conftest import asking
 from whosin.web.app import create_app
 from whosin.web.guard import BODY_LIMIT
+from whosin.web.page.assets import base
 from whosin.web.page.render import POLICY
 from whosin.web.pageguard import PageRoute
 from whosin.web.stream import Streams
@@ -200,3 +201,29 @@ async def test_an_order_from_a_browser_needs_its_token(
         response = await client.post("/logoff", data={"ids": "s1"}, headers={"X-CSRF-Token": right})
         assert response.status_code == 200
         assert operations.asked[0][0] == "logoff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/x/page.css",
+        "{base}/../../etc/passwd",
+        "{base}/..%2f..%2fviews.py",
+        "{base}/js/..%5c..%5crender.py",
+        "{base}/templates/base.html",
+        "/export/users.exe",
+        "/export/..%2ftokens.json",
+        "/sessions/..%2f..%2fetc%2fpasswd",
+    ],
+)
+async def test_no_path_leads_to_another_file(server: HttpServer, path: str) -> None:
+    async with asking(server, "t-administrator") as client:
+        assert (await client.get(path.format(base=base()))).status_code == 404
+
+
+async def test_a_name_cannot_bring_headers_or_lines_with_it(server: HttpServer) -> None:
+    async with asking(server, "t-administrator") as client:
+        for path in ("/users?q=a%0d%0aSet-Cookie:+x=1", "/export/users.csv?q=%0d%0aX-Evil:+1"):
+            response = await client.get(path)
+            assert response.status_code == 200
+            assert not {"set-cookie", "x-evil"} & set(response.headers)
