@@ -249,6 +249,21 @@ async def test_a_target_that_says_no_is_tried_again_with_the_same_id_and_later_e
     assert house.counts.deliveries == {("office", "retried"): 4, ("office", "sent"): 1}
 
 
+async def test_what_is_over_before_a_target_takes_it_is_told_as_over(house):
+    house.notes().always = Undelivered("away")
+    await blocking(house, "anna")
+    await house.beat_for(40, "ben-1", every_s=20)
+    await house.desk.logoff(["anna-1"], BOSS)
+    await house.go(2)
+    house.notes().always = None
+    await house.beat_for(60, "ben-1", every_s=20)
+    (first,) = house.notes().got  # and no second one says the same
+    assert first.payload["phase"] == "raised"
+    assert first.payload["cleared"] is not None
+    assert first.subject.startswith("[Whosin] Over: ")
+    assert "What to do" not in first.text
+
+
 async def test_what_nobody_takes_is_given_up_and_said_so(house):
     house.office.outbox.give_up_ms = 60_000
     house.notes().always = Undelivered("full")
@@ -322,6 +337,31 @@ async def test_a_channel_that_goes_takes_its_messages_with_it_and_says_so(house)
     (item,) = await listed(house)
     assert item["targets"][0]["state"] == "given_up"
     assert "no more in the settings" in item["targets"][0]["error"]
+
+
+async def test_another_department_has_its_own_told(house):
+    house.office.tellers["seats"] = lambda key: {"company": None, "problem": f"{key}: 50 of 50 are used"}
+    house.office.conditions.on("seats", "desktop", "s1", None, "warning", house.clock.now)
+    await house.go(32)
+    (message,) = house.notes().got
+    assert message.subject == "[Whosin] Seats are running out at site s1"
+    assert "- desktop: 50 of 50 are used" in message.text
+    house.office.conditions.off("seats", "desktop", house.clock.now)
+    await house.go(2)
+    assert house.notes().got[-1].payload["phase"] == "cleared"
+
+
+async def test_a_channel_that_goes_while_much_is_owed_leaves_nothing_behind(house):
+    house.notes().always = Undelivered("away")
+    await blocking(house, "anna")
+    await house.beat_for(40, "ben-1", every_s=20)
+    await house.desk.logoff(["anna-1"], BOSS)
+    await house.go(2)
+    assert len(house.office.outbox.owed("office")) == 1
+    house.office.adopt(Plan((channel("other"),)))
+    await house.go(2)
+    assert house.office.entries == {}
+    assert house.office.outbox.pending == 0
 
 
 async def test_a_flood_of_alerts_reaches_a_channel_at_a_pace_that_people_can_bear(house):

@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 from tests.support.webhook import Receiver
 from whosin.alerts.delivery import send
 from whosin.alerts.targets import Undelivered, webhook
-from whosin.alerts.targets.apprise import AppriseTarget
+from whosin.alerts.targets.apprise import AppriseTarget, calm
 from whosin.alerts.targets.webhook import WebhookTarget
 
 
@@ -120,8 +120,15 @@ async def test_nobody_listens_or_says_anything(message, monkeypatch):
         assert "no answer" in str(await refused(WebhookTarget(hook.url), message))
 
 
+def test_a_name_rings_at_nobodys():
+    for call in ("@everyone", "@Here", "<!channel>", "<@U123>"):
+        assert call not in calm(f"x {call} y")
+    assert calm("anna@example.com <b>") == "anna@example.com <b>"
+
+
 @pytest.mark.filterwarnings("ignore:.*imghdr:DeprecationWarning")  # of the library's own
-async def test_apprise_reaches_a_target_of_its_own(message, tmp_path):
+async def test_apprise_reaches_a_target_of_its_own(message, tmp_path, caplog):
+    caplog.set_level("DEBUG")
     with Receiver() as hook:
         made = AppriseTarget(f"json://127.0.0.1:{hook.port}/s3cret")
         await send(made, message)
@@ -133,7 +140,9 @@ async def test_apprise_reaches_a_target_of_its_own(message, tmp_path):
         no = await refused(made, message)
         assert not no.for_good
     assert made.shown == "json://…"
+    assert "s3cret" not in caplog.text
     no = await refused(AppriseTarget("nothing-known://s3cret"), message)
     assert no.for_good
     (tmp_path / "url").write_text("s3cret\n")
     assert "is no address" in str(await refused(AppriseTarget(url_file=tmp_path / "url"), message))
+    assert "s3cret" not in caplog.text

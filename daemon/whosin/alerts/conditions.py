@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from whosin.alerts.kinds import KINDS, worst
 
+AGAIN_LOOKED = 1_000
 FORGET = 10_000  # groups whose last alert is remembered before old ones are let go
 
 
@@ -142,13 +143,14 @@ class Conditions:
         return steps
 
     def soon(self, at_ms: int) -> Iterable[tuple[str, str]]:
-        """Kind and key of all that is about to be told: to look whether it is still so."""
+        """Kind and key of what is about to be told: to look whether it is still so. Of more than AGAIN_LOOKED
+        nothing: then a few that are over meanwhile change nothing."""
+        if not self._timers or self._timers[0][0] > at_ms:
+            return
         for due_ms, _, thing in self._timers:
-            if (
-                due_ms <= at_ms
-                and isinstance(thing, _Gathering)
-                and self._gathering.get(thing.group) is thing
-            ):
+            if due_ms > at_ms or not isinstance(thing, _Gathering) or len(thing.on) > AGAIN_LOOKED:
+                continue
+            if self._gathering.get(thing.group) is thing:
                 for key in thing.on:
                     yield thing.group.kind, key
 

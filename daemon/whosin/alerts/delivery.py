@@ -83,18 +83,30 @@ class Outbox:
         self._send = send
         self._queues: dict[str, list[Delivery]] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._trying: dict[str, Delivery] = {}
         self._sent: dict[str, deque[int]] = {}
 
     @property
     def pending(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
+        return sum(1 for queue in self._queues.values() for one in queue if one.state == "pending")
 
     def owed(self, channel: str) -> list[Delivery]:
         return list(self._queues.get(channel, ()))
 
     def of(self, alert: int) -> list[Delivery]:
         """What is still to be delivered of one alert."""
-        return [one for queue in self._queues.values() for one in queue if one.alert == alert]
+        return [
+            one
+            for queue in self._queues.values()
+            for one in queue
+            if one.alert == alert and one.state == "pending"
+        ]
+
+    def will_tell(self, alert: int, channel: str) -> bool:
+        """A message of this alert waits for the channel, and is not on its way yet: what has changed by then
+        will be in it."""
+        trying = self._trying.get(channel)
+        return any(one.alert == alert and one is not trying for one in self._queues.get(channel, ()))
 
     def add(self, delivery: Delivery) -> None:
         queue = self._queues.setdefault(delivery.channel, [])
@@ -115,8 +127,10 @@ class Outbox:
             if not queue:
                 del self._queues[name]
                 continue
-            first = min(queue, key=lambda one: one.due_ms)
+            ahead = {one.alert: one for one in reversed(queue)}  # of one alert in order
+            first = min(ahead.values(), key=lambda one: one.due_ms)
             if first.due_ms <= now and self._may(name, now):
+                self._trying[name] = first
                 task = asyncio.get_running_loop().create_task(self._attempt(first), name=f"alert {name}")
                 self._busy[name] = task
 
@@ -133,7 +147,7 @@ class Outbox:
             log.exception("engine.bug")
             self._give_up(delivery, f"{type(error).__name__}")
         finally:
-            del self._busy[delivery.channel]
+            del self._busy[delivery.channel], self._trying[delivery.channel]
             queue = self._queues.get(delivery.channel, [])
             if delivery.state != "pending" and delivery in queue:
                 queue.remove(delivery)

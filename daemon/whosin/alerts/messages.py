@@ -111,7 +111,8 @@ ACTIONS = {
 def compose(told: Told, ident: str, *, page: str, daemon: str) -> Message:
     """The message of one delivery."""
     what, action, link = summary(told), ACTIONS[told.group.kind], _link(told.group, page)
-    head = {"reminder": "Still: ", "cleared": "Over: "}.get(told.phase, "")
+    over = bool(told.cleared)  # also of a message that could not be delivered while it was not
+    head = "Over: " if over else "Still: " if told.phase == "reminder" else ""
     lines = [_lines(told.group.kind, fact) for fact in told.facts[:SHOWN]]
     more = (len(told.facts) if told.group.kind == "mass_silence" else told.total) - len(lines)
     marks = [f"{told.severity} · {told.group.kind} · alert {told.id}", f"raised {_moment(told.raised)}"]
@@ -119,7 +120,6 @@ def compose(told: Told, ident: str, *, page: str, daemon: str) -> Message:
         marks.append(f"over {_moment(told.cleared)}")
     marks.append(f"by Whosin {clean(daemon)}")
     subject = clean(f"[Whosin] {head}{what}", SUBJECT)
-    over = told.phase == "cleared"
     text = [f"{head}{what}.", ""]
     text += [line for fact in lines for line in ("- " + fact[0], *("    " + one for one in fact[1:]))]
     text += [f"- and {more:,} more"] if more > 0 and lines else []

@@ -62,7 +62,11 @@ class Entry:
 
 
 class Office:
-    """`begin`, then `tick` at each moment, then `close`. `random` is for ids and jitter."""
+    """`begin`, then `tick` at each moment, then `close`. `random` is for ids and jitter.
+
+    Other departments say `conditions.on` and `conditions.off` of a kind of theirs, and put into `tellers` who
+    tells what one is about. After a restart `conditions.keys(kind)` are those that people know of already.
+    """
 
     def __init__(
         self,
@@ -88,6 +92,11 @@ class Office:
         )  # fmt: skip
         self._take_channels()
         engine.before_commit.append(self.tick)
+
+    @property
+    def tellers(self) -> dict[str, Callable[[str], Json | None]]:
+        """By kind: what a condition is about, {company, problem, since}; None when it is over."""
+        return self._watch.tellers
 
     @property
     def channels(self) -> list[Channel]:
@@ -162,6 +171,8 @@ class Office:
         self._put(entry)
         name = f"reminder {alert.reminders}" if phase == "reminder" else phase
         for channel in interested(self.channels, alert.group, alert.severity, entry.facts):
+            if phase == "cleared" and self.outbox.will_tell(alert.number, channel.name):
+                continue
             if phase != "cleared" or channel.cleared:
                 self._deliver(alert, channel.name, name, now)
         self._let_go(alert.number)
@@ -257,12 +268,12 @@ class Office:
                 Event("alert.given_up", now, group.site, group.company, None, None, data)
             )
         self._engine.collect()
-        self._let_go(told.alert, but=told)
+        self._let_go(told.alert)
 
-    def _let_go(self, number: int, but: Delivery | None = None) -> None:
+    def _let_go(self, number: int) -> None:
         """Of what is over and delivered only the rows are left."""
         entry = self.entries.get(number)
-        if entry is not None and entry.cleared and all(one is but for one in self.outbox.of(number)):
+        if entry is not None and entry.cleared and not self.outbox.of(number):
             del self.entries[number]
 
     # --- counted --------------------------------------------------------------------------------------

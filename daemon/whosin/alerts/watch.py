@@ -7,7 +7,7 @@ it is asked. A session is looked at only when it fell with locks, or came to sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -44,6 +44,7 @@ class Watch:
         self, engine: Engine, cleanup: Cleanup, conditions: Conditions, thresholds: Thresholds
     ) -> None:
         self.thresholds = thresholds
+        self.tellers: dict[str, Callable[[str], Json | None]] = {}  # of other departments, by kind
         self._engine = engine
         self._cleanup = cleanup
         self._conditions = conditions
@@ -203,6 +204,8 @@ class Watch:
             entries = (self._cleanup.last or {"companies": []})["companies"]
             entry = next((one for one in entries if _place(one) == key), None)
             return None if entry is None else {"company": entry["company"], "problem": _problem(entry)}
+        if (teller := self.tellers.get(kind)) is not None:
+            return teller(key)
         wall = self._engine.rows.wall
         if kind == "storage":
             problem = self._engine.committer.trouble

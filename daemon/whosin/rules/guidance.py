@@ -70,6 +70,7 @@ class Guidance:
             if rule.resource or rule.activity or rule.client
         ]
         self._of_logins = [one for one in self._compiled if one.resource is None]
+        self.for_logins = bool(self._of_logins)  # is there a rule that a login without locks could match?
         self._of_clients = any(one.activity is None for one in self._of_logins)
         self._found: dict[tuple[str | None, str | None, str], Rule | None] = {}
 
@@ -111,7 +112,7 @@ class Guidance:
 
     def without_locks(self, session: Session) -> bool:
         """Is there anything to look at in a session that holds nothing? Cheap: nothing is matched."""
-        return bool(self._of_logins) and (session.activity is not None or self._of_clients)
+        return self.for_logins and (session.activity is not None or self._of_clients)
 
     def critical(self, session: Session) -> bool:
         """Does anything critical apply to it? Then no automatism hurries its removal (rule 7)."""

@@ -472,7 +472,8 @@ class Roll:
             "session.disconnected", at_ms, session, reason=reason, last_seen_ms=session.seen_ms,
             locks=_named(session.locks.values() if session.locks else ()), idle_s=session.idle_s,
         )  # fmt: skip
-        self._stir(session)
+        if session.locks or self.guidance.for_logins:
+            self._stir(session)
         if session.replaced_by is not None and reason != "idle":
             newer = session.replaced_by
             self.remove(session, at_ms, actor=session.user, cause="replaced", reason=f"replaced by {newer}")

@@ -43,7 +43,7 @@ class WebhookTarget:
 
     def send(self, message: Message, line: Line) -> None:
         url = self._url()
-        where = f"{url.scheme}://{url.hostname}"
+        where = self.shown.removesuffix("/…")
         body = json.dumps(message.payload, ensure_ascii=False).encode("utf-8", "replace")
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         headers = self._headers(message, body, url)
