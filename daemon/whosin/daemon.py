@@ -198,8 +198,7 @@ class Daemon:
         rows = [row for row in loaded.observers if row.account is None or self.desk.knows(row.account)]
         changes.observers.update({row.client_id: None for row in loaded.observers if row not in rows})
         handed = self.engine.outbox.sinks[door.source].cursor
-        door.restore(rows, int(loaded.meta.get("clock", 0)))
-        changes.observers.update(door.observer_rows())  # in one commit with the clock they go by
+        door.restore(rows)
         seq = earliest(rows)
         while seq is not None and seq < handed:
             events = await self.store.events_after(seq, 1_000)

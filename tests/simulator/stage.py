@@ -17,7 +17,7 @@ from tests.simulator.machine import Life, Machine
 from tests.simulator.network import Network
 from tests.simulator.oracle import Oracle
 from tests.simulator.people import Person, Portal
-from tests.simulator.witness import Trouble, Witness
+from tests.simulator.witness import Sign, Trouble, Witness
 from tests.simulator.world import EPOCH_MS, FOR_EVER, World
 from whosin import settings as settings_room
 from whosin.errors import Refused, StoreError
@@ -49,6 +49,7 @@ class Stage:
         self.broker = Broker(world, "whosin-sim", self._broker_heard)
         self.network.broker = self.broker
         self.observed_from: int | None = None
+        self._observer: Sign | None = None  # its newest subscription
         self._down: list[Trouble] = []
         self._kinds = copy.deepcopy(script.kinds)
         self._now_set = dict(script.settings)
@@ -112,7 +113,7 @@ class Stage:
         self.witness.ghost = self._ghost
         self.observer = Client(
             world, network, world.random("observer"), "observer", by="door", keep_alive_s=20,
-            filters=("whosin/v1/events/#",), expiry_s=3_600, clean=False,
+            filters=("whosin/v1/events/#",), expiry_s=1_800, clean=False,
         )  # fmt: skip
         self.observer.on_message = lambda topic, payload: self.witness.announced("door", topic, payload)
         self.observer.on_up = self._observer_up
@@ -125,8 +126,10 @@ class Stage:
             seqs = [int(one.rsplit("-", 1)[1]) for one in self.witness.published["door"]]
             life = self.machine.life
             behind = life.daemon.engine.seq if life is not None and life.daemon is not None else 0
-            if self.observed_from is not None:
-                self.world.tell("observer", "its session was forgotten")
+            number = life.number if life is not None else 0
+            if self._observer is not None and not self.witness.forgettable(self._observer, number):
+                self.world.wrong(f"the observer's session of {self._observer.at_ms} was forgotten")
+            self._observer = Sign(self.world.now, "subscribe", {}, number, 0)
             self.observed_from = max([behind + 1, *seqs])
 
     def _broker_heard(self, topic: bytes, payload: bytes) -> None:

@@ -122,7 +122,7 @@ def token(name: str, **fields) -> TokenRow:
 
 
 def observer(client_id: str, **fields) -> ObserverRow:
-    row = ObserverRow(client_id=client_id, account=None, filters='{"#": 1}', acked=0, expires=NOON)
+    row = ObserverRow(client_id=client_id, account=None, filters='{"#": 1}', acked=0, left_ms=60_000)
     return row._replace(**fields)
 
 

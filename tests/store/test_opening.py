@@ -224,6 +224,21 @@ async def test_an_older_database_is_searched_by_resource_after_the_upgrade(path)
     await store.close()
 
 
+async def test_what_observers_have_left_is_told_from_the_moments_of_an_older_database(path):
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for step in schema.migrations()[:5]:
+            db.executescript(step.sql)
+        db.execute("PRAGMA user_version = 5")
+        db.execute("INSERT INTO meta VALUES ('clock', ?)", (str(NOON),))
+        for name, expires in (("a", NOON + 60_000), ("b", NOON - 7_200_000)):
+            db.execute("INSERT INTO observers VALUES (?, NULL, '{}', 3, ?)", (name, expires))
+        db.commit()
+    store = SqliteStore(path)
+    rows = (await store.open()).observers
+    await store.close()
+    assert {row.client_id: row.left_ms for row in rows} == {"a": 60_000, "b": 1}
+
+
 async def test_a_migration_that_fails_leaves_the_old_version_as_it_was(path, monkeypatch):
     await made(path, kept="yes")
     known = schema.migrations()

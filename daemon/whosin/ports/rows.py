@@ -200,7 +200,7 @@ class ObserverRow(NamedTuple):
     account: str | None
     filters: str  # JSON: filter -> granted QoS
     acked: int  # every event up to this seq has arrived
-    expires: int
+    left_ms: int  # until its session is over, our absence apart
 
 
 class AlertRow(NamedTuple):

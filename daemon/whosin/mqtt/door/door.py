@@ -173,20 +173,16 @@ class Door:
         """Since when reading has been held up because the inbox is full; 0 if it is not."""
         return self._held_since_ms
 
-    def restore(self, rows: Sequence[ObserverRow], stored_ms: int) -> None:
+    def restore(self, rows: Sequence[ObserverRow]) -> None:
         """Before `start`: the durable observers of before, which now wait for their clients. What is owed to
         them comes by `owe`; until `owed_until` says that this was all, they have got what their rows say. The
-        time since `stored_ms`, the wall clock when we were last alive, is our absence, not theirs.
+        time since these were stored is our absence, not theirs.
         """
         limits = self.limits
         for row in rows:
-            left_ms = row.expires - stored_ms
-            if left_ms <= 0:
-                self._store_observer(row.client_id, None)
-                continue
             key = observers.key_of(row)
             session = Session(key, limits.observer_queue, limits.observer_queue_bytes, self.room)
-            session.expiry_ms, session.stored, session.known_seq = left_ms, True, row.acked
+            session.expiry_ms, session.stored, session.known_seq = row.left_ms, True, row.acked
             session.filters = observers.filters_of(row)
             for pattern, options in session.filters.items():
                 self.heard_by.add(pattern, session, options)
@@ -222,7 +218,7 @@ class Door:
         left_ms = session.expiry_ms
         if session.connection is None and session.timer is not None and session.timer.slot >= 0:
             left_ms = session.timer.slot * GRAIN_MS - self.awake_ms()
-        return observers.row_of(session, self._last_seq, self.clock.wall_ms(self.clock.now_ms() + left_ms))
+        return observers.row_of(session, self._last_seq, max(1, left_ms))
 
     def dismiss(self, account: str) -> int:
         """The account is gone: close its connections and forget its sessions. How many connections."""

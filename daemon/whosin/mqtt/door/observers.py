@@ -47,12 +47,12 @@ def name_of(key: Key) -> str:
     return f"{account or ''}/{client_id}"
 
 
-def row_of(session: Session, last_seq: int, expires: int) -> ObserverRow:
-    """`last_seq` is the last event handed to the door, `expires` the wall clock's epoch milliseconds."""
+def row_of(session: Session, last_seq: int, left_ms: int) -> ObserverRow:
+    """`last_seq` is the last event handed to the door, `left_ms` how much longer the session is kept."""
     waiting = session.first_waiting()
     acked = last_seq if waiting is None else waiting - 1
     filters = json.dumps(session.filters, sort_keys=True)
-    return ObserverRow(name_of(session.key), session.key[0], filters, max(acked, session.known_seq), expires)
+    return ObserverRow(name_of(session.key), session.key[0], filters, max(acked, session.known_seq), left_ms)
 
 
 def key_of(row: ObserverRow) -> Key:
