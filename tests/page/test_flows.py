@@ -411,3 +411,20 @@ def test_a_company_is_told_something_and_closed_for_a_while(office: Office, oper
     expect(dialog).to_contain_text("s1/c1 is open again")
     dialog.get_by_role("button", name="Close").click()
     expect(page.locator(".banner.info")).to_have_count(0)
+
+
+def test_alerts_show_whom_they_were_told_and_are_tried_out(office: Office, operator: Open) -> None:
+    anna, ben = office.enter("anna"), office.enter("ben")
+    office.lock(anna, "sales-order/SO-1001")
+    office.lock(ben, "sales-order/SO-1001", wait_s=600)
+    page = operator("/alerts")
+    expect(page.get_by_text("There is nothing to be alarmed about.")).to_be_visible()
+    office.fall(anna)
+    alert = page.locator("tr[id^=alert-]", has_text="keeps 1 person waiting")
+    expect(alert.first).to_contain_text("Open", timeout=60_000)
+    page.get_by_role("button", name="Send a test to all channels").click()
+    expect(page.locator("#dialog")).to_contain_text("taken")
+    page.get_by_role("button", name="Close").click()
+    office.daemon.api("POST", "sessions/logoff", {"ids": [anna]})
+    page.get_by_label("Show").select_option("over")
+    expect(alert.first).to_contain_text("Over", timeout=60_000)

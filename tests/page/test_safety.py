@@ -12,7 +12,7 @@ from tests.page.conftest import Office
 Open = Callable[..., Page]
 
 EVIL = "\"><img src=x onerror=window.hit=1><script>window.hit=1</script>'{{7*7}}"
-VIEWS = ("/users", "/disconnected", "/locks", "/cleanup", "/history", "/companies")
+VIEWS = ("/users", "/disconnected", "/locks", "/cleanup", "/history", "/companies", "/alerts")
 
 
 def test_nothing_that_a_client_or_an_operator_can_say_is_run(office: Office, operator: Open) -> None:

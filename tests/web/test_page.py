@@ -29,6 +29,7 @@ VIEWS = [
     "/cleanup",
     "/history",
     "/companies",
+    "/alerts",
     "/sessions/s1",
 ]
 ROUTES: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
@@ -51,6 +52,7 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, str]]] = {
         "administrator",
         {"site": "north", "until": "2026-11-02T18:00:00.000Z", "text": "Upgrade", "sure": "1"},
     ),
+    ("POST", "/alerts/test"): ("administrator", {}),
     ("POST", "/maintenance/end"): ("administrator", {"id": "1"}),
     ("POST", "/cleanup/switch"): ("operator", {"enabled": "1"}),
     ("POST", "/cleanup/dry-run"): ("operator", {}),
@@ -123,6 +125,7 @@ async def test_whoever_is_limited_to_a_site_orders_nothing_elsewhere(
             "/cleanup/switch": {"enabled": "1"},
             "/cleanup/run": {},
             "/cleanup/confirm": {"site": "south", "sure": "1"},
+            "/alerts/test": {},
             "/message": {"site": "south", "text": "x", "sure": "1"},
             "/maintenance": {"site": "south", "until": "2026-11-02T18:00:00Z", "sure": "1"},
         }.items():

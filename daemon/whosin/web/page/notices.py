@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from whosin.operations import Caller, Operations
-from whosin.web.auth import Engine, Who, may_reach
+from whosin.web.auth import Engine, Who, may_reach, may_reach_all
 from whosin.web.page.orders import REASON, chosen
 from whosin.web.page.render import html
 from whosin.web.pageguard import Fields, Form, PageForAdministrators, PageForOperators, page
@@ -19,6 +19,12 @@ Json = dict[str, Any]
 
 operate = page(PageForOperators)
 administer = page(PageForAdministrators)
+
+
+@administer.post("/alerts/test")
+async def test_alerts(engine: Engine, who: Who) -> Response:
+    may_reach_all(who, "a test of the channels")
+    return html("tested.html", results=await engine.alerts.test(None, who))
 
 
 @operate.post("/message")

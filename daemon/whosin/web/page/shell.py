@@ -16,7 +16,7 @@ from whosin.web.page.render import html, texts
 
 Json = dict[str, Any]
 
-TABS = ("users", "disconnected", "locks", "followups", "cleanup", "history", "companies")
+TABS = ("users", "disconnected", "locks", "followups", "cleanup", "history", "companies", "alerts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ ROWS = 50
 SESSION_FILTERS = ("q", "site", "company", "client", "status", "sort")
 LOCK_FILTERS = ("q", "site", "company", "state", "sort")
 FOLLOWUP_FILTERS = ("q", "site", "company", "session", "status")
+ALERT_FILTERS = ("site", "state")
+ALERT_STATES: dict[str, bool | None] = {"over": False, "all": None}
 HISTORY_FILTERS = ("q", "site", "company", "user", "actor", "session", "resource", "type", "since", "until")
 PASSES = 20
 COMPANY_SORTS = ("site", "company", "active", "disconnected", "locks", "waiting")
@@ -99,6 +101,22 @@ async def history(request: Request, engine: Engine, who: Who) -> Response:
     address = Address.of("/history", request.query_params, HISTORY_FILTERS)
     found = await engine.history(history_query(address), who)
     return await show(request, engine, who, "history", address, found=found, paging=paging(address, found))
+
+
+@view.get("/alerts")
+async def alerts(request: Request, engine: Engine, who: Who) -> Response:
+    address = Address.of("/alerts", request.query_params, ALERT_FILTERS)
+    cursor = address.get("cursor") or ""
+    found = await engine.alerts.find(
+        who, site=address.get("site"), is_open=ALERT_STATES.get(address.get("state") or "", True),
+        cursor=cursor if cursor.isdecimal() and len(cursor) < 16 else None, limit=ROWS,
+    )  # fmt: skip
+    everything = who.role == "administrator" and who.site is None
+    channels = await engine.alerts.channels(who) if everything else []
+    return await show(
+        request, engine, who, "alerts", address,
+        found=found, channels=channels, paging=paging(address, found),
+    )  # fmt: skip
 
 
 @view.get("/companies")
