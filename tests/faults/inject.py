@@ -11,7 +11,9 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -115,7 +117,7 @@ class Injector:
             process, now = daemon.process, time.monotonic()
             if process is None or process.poll() is not None:
                 self._note_down(now)
-                if process is not None and process is not self._dismissed:
+                if process is not None and process is not self._dismissed and not self._robbed():
                     when = f"{now - self._record.began:.2f} s"
                     self._record.exits.append(f"exit code {process.returncode} at {when}")
                     self._away_until["daemon"] = max(now + 0.3, self._away_until["daemon"])
@@ -127,6 +129,22 @@ class Injector:
             elif self._down is not None and await self._ready("/healthz"):
                 self._down.end, self._down = time.monotonic(), None
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _robbed(self) -> bool:
+        """It could not start because, while it was away, another program of this machine took its port: only
+        if that program holds it still, and nobody of this round can be it."""
+        log = self._daemon.log.read_text(errors="replace")
+        found = re.search(r"cannot start: \S+ 127\.0\.0\.1:(\d+): [^\n]*address already in use\n\Z", log)
+        if found is None:
+            return False
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", int(found[1])))
+                probe.listen()
+            except OSError as error:
+                return error.errno == errno.EADDRINUSE
+        return False
 
     @property
     def _daemon_up(self) -> bool:
