@@ -152,6 +152,7 @@ class Session(Struct, gc=False, eq=False):
     idle: bool = False
     activity: str | None = None
     source: str = ""
+    line: int = 0  # the connection it was heard through last; 0: none of those told apart
     locks: dict[str, Lock] | None = None  # by resource
     wants: dict[str, Want] | None = None
     filed_ms: int = 0

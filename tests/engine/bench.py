@@ -65,6 +65,7 @@ class Line:
 
     log: list[Any]
     account: Account | None = None
+    line: int = 0
 
     def ack(self, packet_id: int) -> None:
         self.log.append(("ack", packet_id))

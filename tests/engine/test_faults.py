@@ -334,3 +334,86 @@ async def test_who_waits_for_a_look_up_while_we_are_blind_is_spared_that_time(be
     await bench.go(1)
     assert bench.status("a") == "active"
     assert bench.published("session.disconnected") == []
+
+
+# --- unread bytes of one connection ------------------------------------------------------------------------
+
+
+async def _two(bench: Bench) -> None:
+    """`a` speaks through connection 1, of which something is unread from now on, `b` through connection 2."""
+    for number, ident in ((1, "a"), (2, "b")):
+        bench.line.line = number
+        await bench.login(ident, ident)
+    bench.engine.behind("door", 1, bench.clock.now)
+
+
+async def test_nobody_falls_silent_while_bytes_of_its_connection_are_unread_and_all_others_do(
+    bench: Bench,
+) -> None:
+    await _two(bench)
+    await bench.go(301, step_s=0.6)
+    assert (bench.status("a"), bench.status("b")) == ("active", "disconnected")
+    bench.line.line = 1
+    await bench.say("a", "heartbeat", qos=0, wait=False)  # it was among them
+    bench.engine.caught_up("door", 1)
+    await bench.go(299, step_s=0.6)
+    assert bench.status("a") == "active"
+    await bench.go(2)
+    assert bench.status("a") == "disconnected"
+    assert [event["subject"] for event in bench.published("session.disconnected")] == ["b", "a"]
+
+
+async def test_once_all_is_read_and_nothing_was_of_it_its_silence_is_dated_at_its_deadline(
+    bench: Bench,
+) -> None:
+    await _two(bench)
+    await bench.go(310, step_s=0.6)
+    bench.engine.caught_up("door", 1)
+    await bench.settle()
+    fallen = {event["subject"]: event["time"] for event in bench.published("session.disconnected")}
+    assert fallen["a"] == fallen["b"] == "2025-11-24T16:05:00.000Z"
+
+
+async def test_who_always_has_more_to_read_falls_as_far_as_it_was_read(bench: Bench) -> None:
+    await _two(bench)
+    await bench.go(301, step_s=0.6)
+    bench.engine.behind("door", 1, bench.clock.now - 1_001)
+    await bench.settle()
+    assert bench.status("a") == "active"
+    bench.engine.behind("door", 1, bench.clock.now - 1_000)
+    await bench.settle()
+    assert bench.status("a") == "disconnected"
+
+
+async def test_who_comes_back_by_another_connection_waits_for_the_old_one_no_more(bench: Bench) -> None:
+    await _two(bench)
+    bench.line.line = 3
+    await bench.say("a", "heartbeat", qos=0)
+    await bench.go(301, step_s=0.6)
+    assert bench.status("a") == "disconnected"
+
+
+async def test_a_beat_behind_its_deadline_is_in_time_while_more_was_unread(bench: Bench) -> None:
+    await _two(bench)
+    await bench.go(301, step_s=0.6)
+    bench.line.line = 1
+    await bench.say("a", "heartbeat", {"activity": "typing"}, qos=0)
+    bench.engine.caught_up("door", 1)
+    await bench.go(1)
+    assert [event["subject"] for event in bench.published("session.disconnected")] == ["b"]
+
+
+async def test_of_many_held_and_many_due_in_one_go_all_fall_in_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_room, "CHUNK", 3)
+    for nth in range(20):
+        bench.line.line = 1 + nth % 2
+        await bench.login(f"s{nth}", f"user{nth}")
+    bench.engine.behind("door", 1, bench.clock.now)
+    await bench.go(301, step_s=0.6)
+    assert {nth % 2 for nth in range(20) if bench.status(f"s{nth}") == "active"} == {0}
+    assert sum(bench.status(f"s{nth}") == "disconnected" for nth in range(20)) == 10
+    bench.engine.caught_up("door", 1)
+    await bench.go(1)
+    assert {bench.status(f"s{nth}") for nth in range(20)} == {"disconnected"}

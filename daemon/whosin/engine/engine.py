@@ -103,6 +103,7 @@ class Engine:
         self._soon = soon
         self._inbox: deque[tuple[str, int, Peer, Sequence[Received]]] = deque()
         self._depth = 0
+        self._lines: list[tuple[str, int, int | None]] = []  # how far connections are read, behind all that
         self._scheduled = False
         self._acks: dict[Peer, deque[Slot]] = {}
         self._parked: deque[Item] = deque()  # in order of receipt, until their ids are looked up
@@ -172,6 +173,18 @@ class Engine:
         since, now = sight.blind_since_ms, max(at_ms, self.clock.now_ms())
         if sight.proof(at_ms, now) and since is not None:
             self._regained(source, max(0, now - since), now)
+
+    def behind(self, source: str, line: int, since_ms: int) -> None:
+        if line in self.roll.watches[source].lags:
+            self._lines.append((source, line, since_ms))  # behind what is in the inbox of it
+            self._drain_soon()
+        else:
+            self.roll.behind(source, line, since_ms)
+
+    def caught_up(self, source: str, line: int) -> None:
+        if line in self.roll.watches[source].lags:
+            self._lines.append((source, line, None))
+            self._drain_soon()
 
     def sighted(self, source: str, at_ms: int) -> None:
         self._alive(at_ms)
@@ -349,6 +362,13 @@ class Engine:
             self._depth -= len(messages)
             self._behind = self.roll.expire(at_ms, CHUNK) >= CHUNK
             self._take(source, at_ms, peer, messages)
+        if self._lines:
+            lines, self._lines = self._lines, []
+            for source, line, since_ms in lines:
+                if since_ms is None:
+                    self.roll.caught_up(source, line)
+                else:
+                    self.roll.behind(source, line, since_ms)
         self.roll.expire(self._pulse_ms, CHUNK)
         self.collect()
         self._offer_room()
@@ -362,7 +382,7 @@ class Engine:
     def _take(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
         sessions, beat, parked = self.roll.sessions, self.roll.beat, self._parked_of
         one_user = peer.account is not None and peer.account.user is not None  # each message is then judged
-        beats = 0
+        beats, line = 0, peer.line
         for message in messages:
             topic = message.topic
             if not message.payload and not message.retain and topic.endswith(wire.HEARTBEAT):
@@ -375,7 +395,7 @@ class Engine:
                     and (not parked or session.id not in parked)
                 ):
                     beats += 1
-                    beat(session, at_ms, source)
+                    beat(session, at_ms, source, line)
                     if message.qos:
                         self._slot(peer, message.packet_id)
                     continue
@@ -435,7 +455,7 @@ class Engine:
         for ident in batch.sessions:
             session = sessions.get(ident)
             if session is not None and not one_user and session.company.prefix == prefix:
-                beat(session, at_ms, source)
+                beat(session, at_ms, source, peer.line)
                 continue
             one = wire.Heard(heard.site, heard.company, ident, "heartbeat", BARE_HEARTBEAT)
             item = Item(source, at_ms, peer, one, None)
@@ -446,7 +466,8 @@ class Engine:
 
     def _receive(self, item: Item) -> None:
         heard = item.heard
-        sender = Sender(item.source, heard.site, heard.company, heard.session, item.peer.account)
+        peer = item.peer
+        sender = Sender(item.source, heard.site, heard.company, heard.session, peer.account, peer.line)
         assert not isinstance(heard.message, Gathered)
         self._count_foreign(item.peer, heard.session)
         if isinstance(heard.message, LockRequest) and not paths.valid(heard.message.resource):
@@ -478,7 +499,7 @@ class Engine:
         if session is not None and heard.verb not in PARTING and item.at_ms > session.seen_ms:
             company = session.company
             if (company.site, company.name) == (heard.site, heard.company):
-                self.roll.beat(session, item.at_ms, item.source)
+                self.roll.beat(session, item.at_ms, item.source, item.peer.line)
         self._parked.append(item)
         self._parked_of.add(item.heard.session)
         self._depth += 1

@@ -48,6 +48,11 @@ class Peer(Protocol):
     @property
     def account(self) -> Account | None: ...
 
+    @property
+    def line(self) -> int:
+        """A number no other connection of this source ever has; 0 where `behind` is never said of one."""
+        ...
+
     def ack(self, packet_id: int) -> None:
         """The message is committed: acknowledge it, behind every answer handed over before this call.
 
@@ -67,6 +72,15 @@ class Intake(Protocol):
     def proof(self, source: str, at_ms: int) -> None:
         """Whatever was sent to us before `at_ms` through this source has been delivered (rule 8). The moment
         may lie in the past."""
+        ...
+
+    def behind(self, source: str, line: int, since_ms: int) -> None:
+        """This connection (`Peer.line`) may have more that is unread: a proof of the source counts for it
+        only up to `since_ms`, until that is said again with a later moment, or `caught_up`."""
+        ...
+
+    def caught_up(self, source: str, line: int) -> None:
+        """It has nothing unread, or has ended. Harmless if it was not behind."""
         ...
 
     def sighted(self, source: str, at_ms: int) -> None:

@@ -21,6 +21,7 @@ class Sender:
     company: str
     session: str
     account: Account | None = None
+    line: int = 0  # the connection, where they are told apart
 
     def answer(self, kind: str, payload: dict[str, Any]) -> Answer:
         return Answer(self.source, self.site, self.company, self.session, kind, payload)

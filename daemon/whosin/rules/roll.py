@@ -41,13 +41,42 @@ class Patience(NamedTuple):
 
 
 class Watch:
-    """One source: what we see through it, and when those heard through it fall silent."""
+    """One source: what we see through it, and when those heard through it fall silent.
 
-    __slots__ = ("deadlines", "sight")
+    `lags` are its connections of which something may be unread, each with the moment up to which all has been
+    read; `held` those whose deadlines came behind that, by connection: in no queue until it has been read.
+    """
+
+    __slots__ = ("deadlines", "held", "lags", "sight")
 
     def __init__(self, sight: Sight, deadlines: Deadlines) -> None:
         self.sight = sight
         self.deadlines = deadlines
+        self.lags: dict[int, int] = {}
+        self.held: dict[int, dict[Session, None]] = {}
+
+    def take(self, until_ms: int, limit: int) -> list[tuple[int, Session]]:
+        """Of those due, but for those whose connection has not been read as far: they are held."""
+        taken = self.deadlines.take(until_ms, limit)
+        found = len(taken)
+        while self.lags:
+            due = [it for it in taken if not self._hold(*it)]
+            if len(due) == len(taken) or found < limit:
+                return due
+            more = self.deadlines.take(until_ms, limit - len(due))
+            taken, found = due + more, len(due) + len(more)
+        return taken
+
+    def _hold(self, due_ms: int, session: Session) -> bool:
+        if due_ms <= self.lags.get(session.line, due_ms):
+            return False
+        self.held.setdefault(session.line, {})[session] = None
+        return True
+
+    def proven_ms(self, session: Session) -> int:
+        """Up to here its silence is proven."""
+        proof_ms = self.sight.silent_ms
+        return min(proof_ms, self.lags.get(session.line, proof_ms)) if self.lags else proof_ms
 
 
 class Roll:
@@ -109,6 +138,21 @@ class Roll:
         watch = self.watches[source] = Watch(Sight(since_ms), Deadlines(due))
         return watch
 
+    def behind(self, source: str, line: int, since_ms: int) -> None:
+        """Of what came by this connection, only what arrived before `since_ms` has surely been read."""
+        self.watches[source].lags[line] = since_ms
+        self._file_held(source, line)
+
+    def caught_up(self, source: str, line: int) -> None:
+        """All of it has been read, or never will be: the source's own proof counts for it again."""
+        if self.watches[source].lags.pop(line, None) is not None:
+            self._file_held(source, line)
+
+    def _file_held(self, source: str, line: int) -> None:
+        for session in self.watches[source].held.pop(line, ()):
+            if session.status is Status.ACTIVE:
+                self._file(session)
+
     # --- time -----------------------------------------------------------------------------------------
 
     def deadline(self, session: Session) -> int:
@@ -131,10 +175,7 @@ class Roll:
         for watch in self.watches.values():
             until_ms = min(at_ms, watch.sight.silent_ms)
             if watch.deadlines.next_ms <= until_ms:
-                due += [
-                    (due_ms, session.key, session)
-                    for due_ms, session in watch.deadlines.take(until_ms, limit)
-                ]
+                due += [(due_ms, session.key, session) for due_ms, session in watch.take(until_ms, limit)]
         due.sort()
         for due_ms, _, session in due[limit:]:
             self.watches[session.source].deadlines.file(session, due_ms)
@@ -174,7 +215,7 @@ class Roll:
 
     # --- messages -------------------------------------------------------------------------------------
 
-    def beat(self, session: Session, at_ms: int, source: str) -> None:
+    def beat(self, session: Session, at_ms: int, source: str, line: int = 0) -> None:
         """A bare heartbeat of a known session: the hot path."""
         patience = self._patience.get(session.client) or self._patience["default"]
         if (
@@ -184,12 +225,14 @@ class Roll:
             and session.source == source
         ):
             session.seen_ms = at_ms
+            session.line = line
             if not session.dirty:
                 session.dirty = True
                 self.beats.append(session)
         else:
             company = session.company
-            self.receive(Sender(source, company.site, company.name, session.id), BARE_HEARTBEAT, at_ms)
+            sender = Sender(source, company.site, company.name, session.id, None, line)
+            self.receive(sender, BARE_HEARTBEAT, at_ms)
 
     def receive(self, sender: Sender, message: Message, at_ms: int) -> None:
         """Take one message. Ids that are not live must have been looked up in `tombs` before."""
@@ -216,9 +259,9 @@ class Roll:
         elif isinstance(message, Logout):
             self._logout(session, message, at_ms)
         elif isinstance(message, Heartbeat):
-            self._sign(session, message, at_ms, sender.source)
+            self._sign(session, message, at_ms, sender)
         else:
-            self._sign(session, message, at_ms, sender.source)
+            self._sign(session, message, at_ms, sender)
             self._lock_or_unlock(session, message, at_ms)
 
     def _from_nobody(self, sender: Sender, message: Message, at_ms: int) -> None:
@@ -245,7 +288,7 @@ class Roll:
             )  # fmt: skip
             session = self._login(sender, login, at_ms)
             if session is not None:
-                self._sign(session, message, at_ms, sender.source)
+                self._sign(session, message, at_ms, sender)
         else:
             self._answer_once(sender, "unknown", {}, at_ms)
 
@@ -274,7 +317,7 @@ class Roll:
             self.next_key, sender.session, company, message.user, self._words.same(message.client), at_ms
         )
         self.next_key += 1
-        session.source = sender.source
+        session.source, session.line = sender.source, sender.line
         session.machine, session.address = message.machine, message.address
         session.app = None if message.app is None else self._words.same(message.app)
         session.os_session = None if message.os_session is None else self._words.same(str(message.os_session))
@@ -312,7 +355,7 @@ class Roll:
         session.address = message.address or session.address
         session.app = message.app or session.app
         self.out.entered[session.key] = session
-        self._sign(session, message, at_ms, sender.source)
+        self._sign(session, message, at_ms, sender)
         self._accept(session)
 
     def _accept(self, session: Session) -> None:
@@ -349,31 +392,32 @@ class Roll:
     def _fallen(self, session: Session, at_ms: int) -> bool:
         """Has its deadline come, proven, and nothing been done about it yet?"""
         return session.status is Status.ACTIVE and self.deadline(session) <= min(
-            at_ms, self.watches[session.source].sight.silent_ms
+            at_ms, self.watches[session.source].proven_ms(session)
         )
 
-    def _sign(self, session: Session, message: Message, at_ms: int, source: str) -> None:
+    def _sign(self, session: Session, message: Message, at_ms: int, sender: Sender) -> None:
         idle_s = message.idle_s if isinstance(message, Heartbeat) else None
         limit_s = self.policy.client_type(session.client).idle_limit_s
         too_idle = limit_s > 0 and idle_s is not None and idle_s >= limit_s
         awake = isinstance(message, LockRequest | Unlock) or (idle_s is not None and not too_idle)
         weak = session.status is Status.DISCONNECTED and session.reason == "idle" and not awake
         following = after(session.status, Trigger.WEAK_SIGN if weak else Trigger.SIGN)
-        self._seen(session, message, at_ms, source)
+        self._seen(session, message, at_ms, sender)
         if session.status is Status.DISCONNECTED and following is Status.ACTIVE:
             self._reconnect(session, at_ms)
         if too_idle or awake:
             self._judge_idle(session, at_ms, too_idle=too_idle)
 
-    def _seen(self, session: Session, message: Message, at_ms: int, source: str) -> None:
+    def _seen(self, session: Session, message: Message, at_ms: int, sender: Sender) -> None:
         """Note the sign of life and what it brought along."""
+        session.line = sender.line
         session.seen_ms = max(session.seen_ms, at_ms)
         if session.lost_ms:
             session.lost_ms = 0
             session.replaced_by = None
             self.out.sessions[session.key] = session
-        if session.source != source:
-            session.source = source
+        if session.source != sender.source:
+            session.source = sender.source
             session.filed_ms = 0
             if session.status is Status.ACTIVE:
                 self._file(session)

@@ -45,6 +45,7 @@ class FakeIntake:
         self.rejects = []
         self.full = False
         self.waiting = []
+        self.lags = {}
 
     def deliver(self, source, at_ms, peer, messages):
         assert source == "door"
@@ -57,6 +58,12 @@ class FakeIntake:
 
     def proof(self, source, at_ms):
         self.calls.append(("proof", at_ms))
+
+    def behind(self, source, line, since_ms):
+        self.lags[line] = since_ms
+
+    def caught_up(self, source, line):
+        self.lags.pop(line, None)
 
     def sighted(self, source, at_ms):
         self.calls.append(("sighted", at_ms))

@@ -15,6 +15,7 @@ import contextlib
 import socket
 import sys
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING, Final, cast
 
 from whosin.mqtt.codec import (
@@ -55,8 +56,9 @@ if TYPE_CHECKING:
 RATE: Final = 1
 INTAKE: Final = 2
 ACKS: Final = 4
-TURN: Final = 8
-"""Why reading is paused; bits, since several can hold."""
+"""Why reading is paused; bits, since several can hold. One more is `backlog.TURN`."""
+
+_lines = count(1)
 
 _TOPICS_OF_ONE: Final = 64
 _TOPICS_OF_MANY: Final = 4_096
@@ -67,6 +69,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, door: Door) -> None:
         self.door = door
+        self.line = next(_lines)
         self.session: Session | None = None
         self.rights: Rights | None = None
         self.will: Will | None = None
@@ -110,9 +113,19 @@ class Connection(asyncio.BufferedProtocol):
         return self.door.piece
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self.closed:
+            return
+        backlog, whole = self.door.backlog, nbytes == len(self.door.piece)
+        if whole:
+            backlog.behind(self)
         self.data_received(bytes(self.door.piece[:nbytes]))
-        if nbytes == len(self.door.piece) and not self.closed:
-            self.door.has_more(self)
+        if self.closed:
+            return
+        backlog.read(self, nbytes, whole=whole)
+        if whole:
+            backlog.full(self)
+        elif self._paused:
+            backlog.behind(self)
 
     def data_received(self, data: bytes) -> None:
         if self.closed:
@@ -150,6 +163,14 @@ class Connection(asyncio.BufferedProtocol):
         self.pump()
 
     # --- ports.Peer
+
+    @property
+    def paused(self) -> bool:
+        return bool(self._paused)
+
+    @property
+    def sock(self) -> socket.socket | None:
+        return None if self._transport is None else self._transport.get_extra_info("socket")
 
     @property
     def account(self) -> Account | None:
@@ -389,6 +410,8 @@ class Connection(asyncio.BufferedProtocol):
         if not self._paused and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
         self._paused |= why
+        if why != INTAKE and self.session is not None:  # that one is a matter of the whole door
+            self.door.backlog.behind(self)
 
     def resume(self, why: int) -> None:
         """Silence while we did not read is ours, not the peer's."""
@@ -396,6 +419,8 @@ class Connection(asyncio.BufferedProtocol):
         if was and not self._paused and self._transport is not None and not self._transport.is_closing():
             self.heard_ms = self.door.awake_ms()
             self._transport.resume_reading()
+            if why != INTAKE and self.session is not None:
+                self.door.backlog.behind(self)
 
     def _time_is_up(self) -> None:
         """The time to CONNECT, or the keep-alive; armed lazily, so it may turn out not to be due."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from whosin.errors import SettingsError
 from whosin.mqtt.codec import Publish, Reason
 from whosin.mqtt.door import observers
 from whosin.mqtt.door.access import ROOT
-from whosin.mqtt.door.connection import INTAKE, TURN, Connection
+from whosin.mqtt.door.backlog import Backlog
+from whosin.mqtt.door.connection import INTAKE, Connection
 from whosin.mqtt.door.filters import AS_PUBLISHED, QOS, FilterTree
 from whosin.mqtt.door.limits import DoorLimits
 from whosin.mqtt.door.session import Queued, Room, Session
@@ -68,8 +69,7 @@ class Door:
         self.counts: Counter[str] = Counter()
         self.room = Room(self.limits.queue_bytes_in_all)
         self.piece = memoryview(bytearray(self.limits.piece))
-        self._line: deque[Connection] = deque()  # those with much to say, whose turn has not come
-        self._heavy = 0  # how many of them were read in this turn of the loop
+        self.backlog = Backlog(self)
         self.holding = False
         self._held_since_ms = 0
         self.crowded: dict[Session, int] = {}  # who has half a queue of events to read, and since when
@@ -134,6 +134,7 @@ class Door:
         if self._proving or self._loop is None or self.holding:
             return
         self._proving = True
+        self.backlog.asked()
         at_ms = self.clock.now_ms()
         loop = self._loop
         loop.call_soon(loop.call_soon, self._proven, at_ms)
@@ -142,6 +143,7 @@ class Door:
         self._proving = False
         if self._intake is not None and not self.holding:
             self._intake.proof(self.source, at_ms)
+            self.backlog.proven(at_ms)
 
     async def stop(self) -> None:
         """Say offline and goodbye, give the last bytes two seconds, close. No will is published."""
@@ -312,24 +314,17 @@ class Door:
         for connection in list(self._connections):
             connection.resume(INTAKE)
 
-    def has_more(self, connection: Connection) -> None:
-        """It had a whole piece to say: few such are read in one turn, since all others wait for them."""
-        if self._loop is None:
-            return
-        if not self._heavy:
-            self._loop.call_soon(self._next_in_line)
-        self._heavy += 1
-        if self._line or self._heavy > self.limits.pieces:
-            connection.pause(TURN)
-            self._line.append(connection)
+    def next_turn(self, call: Callable[[], None]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon(call)
 
-    def _next_in_line(self) -> None:
-        self._heavy = 0
-        for _ in range(min(self.limits.pieces, len(self._line))):
-            self._line.popleft().resume(TURN)
-        if self._line and self._loop is not None:
-            self._heavy = 1  # the turn after this one is called already
-            self._loop.call_soon(self._next_in_line)
+    def tell_behind(self, line: int, since_ms: int) -> None:
+        if self._intake is not None:
+            self._intake.behind(self.source, line, since_ms)
+
+    def tell_caught_up(self, line: int) -> None:
+        if self._intake is not None:
+            self._intake.caught_up(self.source, line)
 
     def rejected(self, reason: str, sample: bytes) -> None:
         if self._intake is not None:
@@ -397,6 +392,7 @@ class Door:
         """The connection ended; its session waits for the client, or ends too."""
         self._connections.discard(connection)
         self._leaving.add(connection)
+        self.backlog.over(connection)
         session = connection.session
         if session is None or session.connection is not connection:
             return

@@ -119,6 +119,7 @@ class Connection(asyncio.Protocol):
     """Also the `Peer` of the messages it delivers. `ended` gets the cause once it is over."""
 
     account: Account | None = None
+    line: int = 0  # a broker tells its connections apart, we do not
 
     def __init__(self, login: Login, tools: Tools, *, clean_start: bool) -> None:
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
