@@ -12,14 +12,17 @@ from whosin.store.sqlite import SqliteStore
 
 
 class Moody(SqliteStore):
-    """A real store that can be told to fail, to hang, and to be late."""
+    """A real store that can be told to fail, to hang, and to be late. `begun`: commits, `asked`: look-ups."""
 
+    begun = 0
+    asked = 0
     problem: StoreError | None = None
     unreadable = False
     late: asyncio.Event | None = None
     hangs: asyncio.Event | None = None
 
     async def commit(self, changes: Changes) -> None:
+        self.begun += 1
         if self.hangs is not None:
             await self.hangs.wait()
         if self.problem is not None:
@@ -32,6 +35,7 @@ class Moody(SqliteStore):
         return await super().events_after(seq, limit)
 
     async def find_ended(self, ids: Iterable[str]) -> dict[str, SessionRow]:
+        self.asked += 1
         if self.unreadable:
             raise StoreError("io", "cannot read")
         if self.late is not None:
@@ -56,6 +60,12 @@ async def recovered(bench: Bench) -> None:
         if bench.engine.committer.problem is None and not bench.engine.committer.busy:
             return
     raise AssertionError("it does not recover")
+
+
+async def turns(count: int = 10) -> None:
+    """What needs nothing but the loop is done."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], bool]) -> None:

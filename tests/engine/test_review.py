@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from tests.engine.bench import BOSS, TYPES, Bench, HandClock, Line, Said
-from tests.engine.moody import Moody, moody, recovered
+from tests.engine.moody import Moody, moody, recovered, turns, until
 from whosin import settings as settings_room
 from whosin.app import App
 from whosin.desk import desk as desk_room
@@ -207,7 +207,7 @@ async def test_a_store_that_hangs_is_told_of(bench: Bench, monkeypatch: pytest.M
     moody(bench).hangs = asyncio.Event()
     await bench.say("a", "login", {"user": "anna", "client": "desktop"}, wait=False)
     bench.engine.drain()
-    await asyncio.sleep(0.2)  # real time: the store hangs
+    await until(lambda: bool(bench.desk.problems()))
     assert [problem[:14] for problem in bench.desk.problems()] == ["storage: slow:"]
     assert bench.cleanup.waits_for(bench.clock.now) == ["storage"]
 
@@ -250,10 +250,11 @@ async def test_messages_of_unknown_ids_are_looked_up_before_the_end(bench: Bench
 async def _told_of_a_stranger(bench: Bench) -> None:
     """Somebody is to be looked up, and a session that is known waits for its turn behind."""
     await bench.login("old")
+    asked = moody(bench).asked
     await bench.say("new", "login", {"user": "nina", "client": "desktop"}, wait=False)
     await bench.say("old", "lock", {"resource": "x"}, wait=False)
     bench.engine.drain()
-    await asyncio.sleep(0.05)  # real time: the look-up is on its way
+    await until(lambda: moody(bench).asked > asked)
 
 
 async def _beat_with_activity(bench: Bench) -> None:
@@ -263,7 +264,7 @@ async def _beat_with_activity(bench: Bench) -> None:
         for _ in range(120):
             bench.clock.now += 500
             bench.engine.tick()
-        await asyncio.sleep(0.01)  # real time: a look-up fails meanwhile
+        await turns()  # a look-up fails meanwhile
 
 
 async def test_who_is_known_waits_for_nobody_while_the_store_cannot_be_read(bench: Bench) -> None:
@@ -385,12 +386,13 @@ async def test_a_stream_tells_an_event_once_though_it_was_read_before_it_was_let
             found.append(ident)
 
     task = asyncio.create_task(follow())
-    await asyncio.sleep(0.05)  # real time: the stream reads
+    await until(lambda: len(found) == 2)
     monkeypatch.undo()
     await bench.login("b")
-    await asyncio.sleep(0.05)  # real time: the stream hears
+    await bench.login("c")
+    await until(lambda: "3" in found)
     task.cancel()
-    assert found == ["1", "2"]
+    assert found == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("last_id", ["²", "9" * 40, "-1", "x"])
@@ -425,17 +427,20 @@ async def test_a_read_shows_nothing_that_was_decided_while_it_waited_and_is_not_
     await bench.login("a")
     gates = [asyncio.Event() for _ in range(3)]
     moody(bench).hangs = gates[0]
+    begun = moody(bench).begun
     bench.engine.flush(bench.clock.now)
     read = asyncio.create_task(bench.desk.sessions(SessionQuery(), BOSS))
-    await asyncio.sleep(0.02)  # real time: it waits for the next commit, behind the one on its way
+    await until(lambda: moody(bench).begun == begun + 1)
+    await turns()  # it waits for the next commit, behind the one on its way
     moody(bench).hangs = gates[1]
     gates[0].set()
-    await asyncio.sleep(0.05)  # real time: that has begun
+    await until(lambda: moody(bench).begun == begun + 2)
     moody(bench).hangs = gates[2]
     await bench.say("a", "logout", wait=False)
     bench.engine.drain()
     gates[1].set()
-    await asyncio.wait([read], timeout=0.2)
+    await until(lambda: moody(bench).begun == begun + 3)
+    await turns()
     assert not read.done()
     gates[2].set()
     assert (await read).items == []
