@@ -208,7 +208,8 @@ class Injector:
                 if self._forgetful:
                     broker.state.unlink(missing_ok=True)
                     self._forgetful = False
-                await asyncio.to_thread(broker.start)
+                with contextlib.suppress(AssertionError):  # killed again before it served: then once more
+                    await asyncio.to_thread(broker.start)
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _broker_kill(self, fault: Fault) -> None:
