@@ -63,10 +63,10 @@ class Sink:
         if self.count >= self.expected:
             self.all.set()
 
-    def nothing(self, *_args: object) -> None:
+    def nothing(self, *_args: object, **_more: object) -> None:
         pass
 
-    proof = sighted = blinded = rejected = when_free = nothing
+    proof = behind = caught_up = sighted = blinded = rejected = when_free = nothing
 
 
 async def ingest(qos: int, version: int, count: int) -> None:

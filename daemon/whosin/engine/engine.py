@@ -104,6 +104,7 @@ class Engine:
         self._inbox: deque[tuple[str, int, Peer, Sequence[Received]]] = deque()
         self._depth = 0
         self._lines: list[tuple[str, int, int | None]] = []  # how far connections are read, behind all that
+        self._broken: deque[tuple[int, str, int]] = deque()  # ended unread; until when that counts
         self._scheduled = False
         self._acks: dict[Peer, deque[Slot]] = {}
         self._parked: deque[Item] = deque()  # in order of receipt, until their ids are looked up
@@ -181,10 +182,18 @@ class Engine:
         else:
             self.roll.behind(source, line, since_ms)
 
-    def caught_up(self, source: str, line: int) -> None:
-        if line in self.roll.watches[source].lags:
+    def caught_up(self, source: str, line: int, *, unread: bool = False) -> None:
+        if unread:
+            self._broken.append((self.clock.now_ms() + self._grace_ms(), source, line))
+        elif line in self.roll.watches[source].lags:
             self._lines.append((source, line, None))
             self._drain_soon()
+
+    def _give_up_the_broken(self, now: int) -> None:
+        """Those heard through a connection that ended unread have had the time to come back."""
+        while self._broken and self._broken[0][0] <= now:
+            _, source, line = self._broken.popleft()
+            self.caught_up(source, line)
 
     def sighted(self, source: str, at_ms: int) -> None:
         self._alive(at_ms)
@@ -252,6 +261,7 @@ class Engine:
             asked_ms = getattr(transport, "asked_ms", 0)
             if asked_ms and now - asked_ms >= DOUBT_MS and self.roll.watches[name].sight.doubt():
                 log.warning("source.doubted", source=name, asked_s=(now - asked_ms) / 1000)
+        self._give_up_the_broken(now)
         self.drain()
         for name in list(self.roll.unproven(now)):
             self.transports[name].prove()  # the door can at once, a broker's proof comes by a later tick
@@ -710,9 +720,13 @@ class Engine:
 
     def in_grace(self, now: int) -> bool:
         """Some of the live may still be on their way back after a blindness."""
-        live = {label for (_, label), count in self.roll.tally.items() if count}
-        grace_ms = max((self.roll.policy.grace_ms(label) for label in live), default=0)
+        grace_ms = self._grace_ms()
         return any(watch.sight.in_grace(now, grace_ms) for watch in self.roll.watches.values())
+
+    def _grace_ms(self) -> int:
+        """The longest of those who are live."""
+        live = {label for (_, label), count in self.roll.tally.items() if count}
+        return max((self.roll.policy.grace_ms(label) for label in live), default=0)
 
     def live(self, ident: str) -> Session | None:
         return self.roll.sessions.get(ident)

@@ -79,8 +79,9 @@ class Intake(Protocol):
         only up to `since_ms`, until that is said again with a later moment, or `caught_up`."""
         ...
 
-    def caught_up(self, source: str, line: int) -> None:
-        """It has nothing unread, or has ended. Harmless if it was not behind."""
+    def caught_up(self, source: str, line: int, *, unread: bool = False) -> None:
+        """It has nothing unread, or has ended. Harmless if it was not behind. `unread`: it ended after a
+        while in which it was not read, so that who speaks through it has to come back."""
         ...
 
     def sighted(self, source: str, at_ms: int) -> None:

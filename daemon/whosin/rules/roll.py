@@ -197,8 +197,10 @@ class Roll:
     def tick(self, at_ms: int) -> None:
         """What time alone does besides silence: locks' timers, holds that run out."""
         self.locks.tick(at_ms)
-        seeing = (watch.sight for watch in self.watches.values() if not watch.sight.blind)
-        self.silence.tick(at_ms, min((sight.proof_ms for sight in seeing), default=at_ms))
+        seeing = [watch for watch in self.watches.values() if not watch.sight.blind]
+        proofs = [watch.sight.proof_ms for watch in seeing]
+        proofs += [read_ms for watch in seeing for read_ms in watch.lags.values()]
+        self.silence.tick(at_ms, min(proofs, default=at_ms))
 
     def clear_blocking(self, at_ms: int) -> int:
         """Remove disconnected sessions that block somebody, `blocking_after_ms` after their deadline
@@ -225,7 +227,8 @@ class Roll:
             and session.source == source
         ):
             session.seen_ms = at_ms
-            session.line = line
+            if session.line != line:
+                self._heard_by(session, line)
             if not session.dirty:
                 session.dirty = True
                 self.beats.append(session)
@@ -233,6 +236,12 @@ class Roll:
             company = session.company
             sender = Sender(source, company.site, company.name, session.id, None, line)
             self.receive(sender, BARE_HEARTBEAT, at_ms)
+
+    def _heard_by(self, session: Session, line: int) -> None:
+        """By another connection than before: it waits no more for that one to be read."""
+        session.line = line
+        if not session.filed_ms and session.status is Status.ACTIVE:
+            self._file(session)
 
     def receive(self, sender: Sender, message: Message, at_ms: int) -> None:
         """Take one message. Ids that are not live must have been looked up in `tombs` before."""
@@ -410,17 +419,18 @@ class Roll:
 
     def _seen(self, session: Session, message: Message, at_ms: int, sender: Sender) -> None:
         """Note the sign of life and what it brought along."""
-        session.line = sender.line
         session.seen_ms = max(session.seen_ms, at_ms)
         if session.lost_ms:
             session.lost_ms = 0
             session.replaced_by = None
             self.out.sessions[session.key] = session
         if session.source != sender.source:
-            session.source = sender.source
+            session.source, session.line = sender.source, sender.line
             session.filed_ms = 0
             if session.status is Status.ACTIVE:
                 self._file(session)
+        elif session.line != sender.line:
+            self._heard_by(session, sender.line)
         if isinstance(message, Heartbeat | Login):
             if message.conn is not None and (session.conn is None or message.conn > session.conn):
                 session.conn = message.conn

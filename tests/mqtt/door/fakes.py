@@ -62,7 +62,9 @@ class FakeIntake:
     def behind(self, source, line, since_ms):
         self.lags[line] = since_ms
 
-    def caught_up(self, source, line):
+    def caught_up(self, source, line, *, unread=False):
+        if unread:
+            self.calls.append(("unread", line))
         self.lags.pop(line, None)
 
     def sighted(self, source, at_ms):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.mqtt.door.fakes import Client, House, up
-from whosin.mqtt.codec import PINGREQ, V5, encode
+from whosin.mqtt.codec import PINGREQ, V5, Disconnect, encode
 from whosin.mqtt.door.backlog import KEPT
 
 PIECE = 256
@@ -110,3 +112,41 @@ async def test_who_waits_in_line_is_behind_and_who_has_ended_is_not() -> None:
     assert set(here.intake.lags) == {first.connection.line, second.connection.line}
     second.cut()
     assert set(here.intake.lags) == {first.connection.line}
+
+
+async def test_a_proof_during_which_reading_stopped_is_none() -> None:
+    here = house()
+    client = here.client()
+    here.door.prove()
+    here.intake.full = True
+    client.send(up())
+    here.intake.free()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not any(call == "proof" for call, _ in here.intake.calls)
+    await proven(here)
+    assert [call for call, _ in here.intake.calls] == ["proof"]
+
+
+@pytest.mark.parametrize(("after_ms", "back"), [(1_999, False), (2_000, True)])
+async def test_who_is_cut_off_after_long_unread_has_to_come_back(after_ms: int, back: bool) -> None:
+    here = house(client_rate=1, client_burst=1)
+    client = here.client()
+    read(client, pings(60))
+    here.clock.ms += after_ms
+    client.cut()
+    assert (("unread", client.connection.line) in here.intake.calls) == back
+    assert here.intake.lags == {}
+
+
+async def test_who_says_goodbye_or_ends_what_it_says_was_read_to_its_end() -> None:
+    here = house(client_rate=1, client_burst=1)
+    polite, closing = here.client(), here.client("s2", "bert")
+    for client in (polite, closing):
+        read(client, pings(60))
+    here.clock.ms += 30_000
+    polite.send(Disconnect())
+    closing.connection.connection_lost(None)
+    assert here.intake.lags == {}
+    assert not any(call == "unread" for call, _ in here.intake.calls)

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 TURN: Final = 8  # why reading is paused: the line (`connection` has the other bits)
 KEPT: Final = 256 * 1024  # bytes that may be unread where the system does not say; decrypted ones, too
+LONG_MS: Final = 2_000  # of what breaks after being behind for so long, those who spoke have to come back
 
 
 class _Mark:
-    """At this moment no more than `left` bytes were unread."""
+    """At this moment no more than `left` bytes were unread; something is since `since_ms`."""
 
-    __slots__ = ("at_ms", "left")
+    __slots__ = ("at_ms", "left", "since_ms")
 
     def __init__(self, at_ms: int, left: int) -> None:
-        self.at_ms = at_ms
+        self.at_ms = self.since_ms = at_ms
         self.left = left
 
 
@@ -81,10 +82,18 @@ class Backlog:
             mark.at_ms, mark.left = self._door.clock.now_ms(), _kept(connection)
 
     def over(self, connection: Connection) -> None:
-        """It is read to its end, or has ended."""
+        """It is read to its end."""
         if self._marks.pop(connection, None) is not None:
             self._moved.discard(connection)
             self._door.tell_caught_up(connection.line)
+
+    def lost(self, connection: Connection) -> None:
+        """It ended, and what was unread of it never will be read."""
+        mark = self._marks.pop(connection, None)
+        if mark is not None:
+            self._moved.discard(connection)
+            long = self._door.clock.now_ms() - mark.since_ms >= LONG_MS
+            self._door.tell_caught_up(connection.line, unread=long)
 
     def asked(self) -> None:
         """From now on everything readable is read within the next turn of the loop."""

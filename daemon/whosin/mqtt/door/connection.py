@@ -147,11 +147,13 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse_packet(broken)
         self.flush()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         self.door.wheel.cancel(self.timer)
         self._transport = None
         if not self.closed:
             self.closed = True
+            if exc is None:  # the end of what it said, read behind all else
+                self.door.backlog.over(self)
             self.door.gone(self, willing=True)
         self.door.left(self)
 
@@ -287,6 +289,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.end(Reason.PROTOCOL_ERROR, "protocol")
                 return
             session.expiry_ms = min(expiry_s * 1000, self.door.limits.session_expiry_ms)
+        self.door.backlog.over(self)
         self._close(willing=packet.reason is not Reason.SUCCESS)
 
     def _refuse_packet(self, error: ProtocolError) -> None:

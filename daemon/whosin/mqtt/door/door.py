@@ -92,6 +92,7 @@ class Door:
         self._ticker: asyncio.TimerHandle | None = None
         self._ticks = 0
         self._proving = False
+        self._stopped = False  # reading did, since this proof was asked for
         self._everyone_left: asyncio.Event | None = None
 
     # --- ports.Transport
@@ -133,7 +134,7 @@ class Door:
         """Two turns of the loop: in the first every socket that had data is read, the second says so."""
         if self._proving or self._loop is None or self.holding:
             return
-        self._proving = True
+        self._proving, self._stopped = True, False
         self.backlog.asked()
         at_ms = self.clock.now_ms()
         loop = self._loop
@@ -141,7 +142,7 @@ class Door:
 
     def _proven(self, at_ms: int) -> None:
         self._proving = False
-        if self._intake is not None and not self.holding:
+        if self._intake is not None and not self._stopped:
             self._intake.proof(self.source, at_ms)
             self.backlog.proven(at_ms)
 
@@ -301,7 +302,7 @@ class Door:
         if not full and not self.holding:  # all that is readable in this turn is read before the inbox is
             intake.proof(self.source, at_ms)
         if full and not self.holding:
-            self.holding = True
+            self.holding = self._stopped = True
             self._held_since_ms = self.clock.now_ms()
             self.count("paused_for_inbox")
             for connection in self._connections:
@@ -322,9 +323,9 @@ class Door:
         if self._intake is not None:
             self._intake.behind(self.source, line, since_ms)
 
-    def tell_caught_up(self, line: int) -> None:
+    def tell_caught_up(self, line: int, *, unread: bool = False) -> None:
         if self._intake is not None:
-            self._intake.caught_up(self.source, line)
+            self._intake.caught_up(self.source, line, unread=unread)
 
     def rejected(self, reason: str, sample: bytes) -> None:
         if self._intake is not None:
@@ -392,7 +393,7 @@ class Door:
         """The connection ended; its session waits for the client, or ends too."""
         self._connections.discard(connection)
         self._leaving.add(connection)
-        self.backlog.over(connection)
+        self.backlog.lost(connection)
         session = connection.session
         if session is None or session.connection is not connection:
             return

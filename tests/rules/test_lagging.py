@@ -1,0 +1,161 @@
+"""Deadlines that wait until a connection is read, each by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.driver import DOOR, LINK, START, Driver
+from whosin.messages import BARE_HEARTBEAT, Login
+from whosin.model import Status
+from whosin.rules.roll import Sender
+
+S = 1_000
+
+
+class Lines(Driver):
+    """A Driver that says by which connection."""
+
+    def via(self, at: int, ident: str, number: int, *, source: str = DOOR, login: bool = False) -> None:
+        now = START + at
+        self.roll.expire(now)
+        if login:
+            self.roll.receive(Sender(source, "s", "A", ident, line=number), Login(ident, "desktop"), now)
+        else:
+            self.roll.beat(self.session(ident), now, source, number)
+        self._collect()
+
+    def behind(self, at: int, number: int, *, source: str = DOOR) -> None:
+        self.roll.behind(source, number, START + at)
+
+    def caught_up(self, number: int, *, source: str = DOOR) -> None:
+        self.roll.caught_up(source, number)
+
+    def fallen(self) -> list[tuple[str | None, int]]:
+        return [(it.session, it.at) for it in self.events if it.type == "session.disconnected"]
+
+
+@pytest.fixture
+def d() -> Lines:
+    """`a` and `b` by connection 1, `c` by 2."""
+    d = Lines(sources=(DOOR, LINK))
+    for ident, number in (("a", 1), ("b", 1), ("c", 2)):
+        d.via(0, ident, number, login=True)
+    return d
+
+
+def test_the_silence_of_those_heard_through_it_waits_and_of_nobody_else(d: Lines):
+    d.behind(299 * S, 1)
+    d.pass_to(400 * S)
+    assert d.fallen() == [("c", 300 * S)]
+    d.caught_up(1)
+    d.pass_to(400 * S)
+    assert d.fallen() == [("c", 300 * S), ("a", 300 * S), ("b", 300 * S)]
+
+
+def test_what_is_due_when_it_was_still_read_does_not_wait(d: Lines):
+    d.behind(300 * S, 1)
+    d.pass_to(400 * S)
+    assert len(d.fallen()) == 3
+
+
+@pytest.mark.parametrize(("read", "fallen"), [(300 * S - 1, 1), (300 * S, 3)])
+def test_reading_on_proves_silence_up_to_there(d: Lines, read: int, fallen: int):
+    d.behind(200 * S, 1)
+    d.pass_to(500 * S)
+    d.behind(read, 1)
+    d.pass_to(500 * S)
+    assert len(d.fallen()) == fallen
+
+
+def test_a_sign_of_life_that_lay_unread_is_in_time(d: Lines):
+    d.behind(200 * S, 1)
+    d.pass_to(350 * S)
+    d.via(350 * S, "a", 1)
+    d.caught_up(1)
+    d.pass_to(649 * S)
+    assert d.fallen() == [("c", 300 * S), ("b", 300 * S)]
+    d.pass_to(650 * S)
+    assert d.fallen()[2:] == [("a", 650 * S)]
+
+
+def test_who_waited_and_came_back_by_another_connection_has_a_deadline_again(d: Lines):
+    d.behind(200 * S, 1)
+    d.pass_to(350 * S)
+    d.via(350 * S, "a", 2)
+    d.pass_to(650 * S)
+    assert d.fallen() == [("c", 300 * S), ("a", 650 * S)]
+
+
+def test_one_that_comes_by_another_in_time_has_its_deadline_as_ever(d: Lines):
+    d.behind(200 * S, 1)
+    d.via(250 * S, "a", 3)
+    d.pass_to(550 * S)
+    assert d.fallen() == [("c", 300 * S), ("a", 550 * S)]
+
+
+def test_who_waited_and_came_back_by_another_source_has_a_deadline_there(d: Lines):
+    d.behind(200 * S, 1)
+    d.pass_to(350 * S)
+    d.via(350 * S, "a", 1, source=LINK)
+    d.pass_to(650 * S)
+    assert d.fallen() == [("c", 300 * S), ("a", 650 * S)]
+
+
+def test_the_same_number_of_another_source_is_another_connection(d: Lines):
+    d.behind(200 * S, 1, source=LINK)
+    d.pass_to(300 * S)
+    assert len(d.fallen()) == 3
+
+
+def test_a_login_of_the_same_person_replaces_nobody_whose_silence_is_unread(d: Lines):
+    for ident in ("d", "e"):
+        d.roll.receive(
+            Sender(DOOR, "s", "A", ident, line=1),
+            Login("dora", "desktop", "PC", os_session="1"),
+            START + (301 * S if ident == "e" else 0),
+        )
+        if ident == "d":
+            d.behind(200 * S, 1)
+            d.prove(301 * S)
+    assert d.session("d").status is Status.ACTIVE
+
+
+def test_one_who_waits_and_logs_out_or_is_removed_does_not_fall_later(d: Lines):
+    d.behind(200 * S, 1)
+    d.pass_to(350 * S)
+    d.remove(350 * S, "a")
+    d.caught_up(1)
+    d.pass_to(400 * S)
+    assert d.fallen() == [("c", 300 * S), ("b", 300 * S)]
+
+
+def test_other_settings_take_nobody_out_of_the_queue(d: Lines):
+    d.behind(200 * S, 1)
+    d.pass_to(350 * S)
+    d.roll.set_policy(d.roll.policy)
+    d.pass_to(400 * S)
+    d.caught_up(1)
+    d.pass_to(400 * S)
+    assert sorted(d.fallen()) == [("a", 300 * S), ("b", 300 * S), ("c", 300 * S)]
+
+
+def test_falls_of_a_mass_are_not_forgotten_while_some_of_it_lies_unread():
+    d = Lines()
+    for n in range(20):
+        d.via(0, f"s{n}", 1 + n // 8, login=True)
+    d.behind(299 * S, 2)
+    d.behind(299 * S, 3)
+    d.pass_to(1_000 * S)
+    assert len(d.fallen()) == 8
+    d.caught_up(2)
+    d.caught_up(3)
+    d.pass_to(1_000 * S)
+    assert len([it for it in d.events if it.type == "alert.raised"]) == 1
+    assert all(d.roll.silence.held(session) for session in d.roll.sessions.values())
+
+
+def test_a_beat_by_the_same_connection_moves_nothing(d: Lines):
+    before = d.session("a").filed_ms
+    d.via(10 * S, "a", 1)
+    assert d.session("a").filed_ms == before
+    assert BARE_HEARTBEAT.user is None
