@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 
 from tests.e2e.site import Client
 from tests.support.daemon import Daemon
@@ -85,5 +85,9 @@ def ask(case: Any, daemon: Daemon, token: str) -> None:
     # message has to name somebody in one of four ways.
     if case.operation.path.endswith(("/sessions", "/maintenance", "/messages")):
         beside.append(positive_data_acceptance)
+    if (
+        case.method == "GET"
+    ):  # in a query the number 5 and the text "5" are the same; tests/web has the bounds
+        beside.append(negative_data_rejection)
     headers = {"Authorization": f"Bearer {token}"}
     case.call_and_validate(base_url=daemon.url, headers=headers, excluded_checks=beside)
