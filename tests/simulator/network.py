@@ -174,7 +174,7 @@ class Socket(asyncio.Transport):
         self._loop = loop
         self._conn = conn
         self._side = side
-        self._protocol: asyncio.Protocol | None = None
+        self._protocol: asyncio.Protocol | asyncio.BufferedProtocol | None = None
         self._inbox = bytearray()
         self._reading = True
         self._closing = False
@@ -203,6 +203,20 @@ class Socket(asyncio.Transport):
 
     # --- asyncio's side -------------------------------------------------------------------------------
 
+    @property
+    def unread(self) -> bool:
+        """Something has arrived, or is on its way, that the daemon has not read; if only the end."""
+        return bool(self._inbox or self._conn.lanes[self._side].outstanding or self._ended is not None)
+
+    @property
+    def heard_out(self) -> bool:
+        """The peer's end was reached behind all that it had said."""
+        return self._ended is False and not self._inbox
+
+    @property
+    def over(self) -> bool:
+        return self._over or self._closing or self._loop.dead
+
     def take_up(self, factory: Callable[[], asyncio.Protocol]) -> None:
         self.begin(factory())
 
@@ -223,9 +237,16 @@ class Socket(asyncio.Transport):
         if protocol is None or self._over or not self._reading:
             return
         if self._inbox:
-            data = bytes(self._inbox[:READ_AT_ONCE])
-            del self._inbox[: len(data)]
-            protocol.data_received(data)
+            if isinstance(protocol, asyncio.BufferedProtocol):
+                buffer = protocol.get_buffer(-1)
+                count = min(len(buffer), len(self._inbox))
+                buffer[:count] = self._inbox[:count]
+                del self._inbox[:count]
+                protocol.buffer_updated(count)
+            else:
+                data = bytes(self._inbox[:READ_AT_ONCE])
+                del self._inbox[: len(data)]
+                protocol.data_received(data)
             if self._inbox or self._ended is not None:
                 self._wake()
         elif self._ended is not None:

@@ -181,6 +181,8 @@ class Oracle:
             return
         if any(date_ms - 100 <= since <= now for since, _ in self.kinds_since[1:]):
             return
+        if self.witness.unread(known, date_ms - 1_500, now):
+            return
         if now - date_ms > ANNOUNCED_MS:
             self.world.wrong(
                 f"{known.who.id}: the disconnect of {date_ms} is announced {now - date_ms} ms late"
@@ -220,6 +222,8 @@ class Oracle:
                 if sign.at_ms < due or last.life != sign.life:
                     continue
                 if self.witness.troubled(source, last.at_ms - self.grace_ms - 2_000, sign.at_ms + 50):
+                    continue
+                if self.witness.unread(known, due, sign.at_ms + 50):
                     continue
                 if known.who.id in disconnects and not dues & set(disconnects[known.who.id]):
                     self.world.wrong(

@@ -12,13 +12,17 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from tests.simulator.client import Client
-from whosin.mqtt.codec import Properties, Will
+from tests.simulator.network import Socket
+from tests.simulator.witness import Trouble
+from whosin.mqtt.codec import PINGREQ, Properties, Will
 
 if TYPE_CHECKING:
     from tests.simulator.network import Network
     from tests.simulator.script import Who
     from tests.simulator.witness import Known, Witness
     from tests.simulator.world import World
+
+KNOWN_MS = 1_500  # after all is read the daemon may take so long to be sure
 
 
 class Portal:
@@ -279,6 +283,27 @@ class Person:
             client.path_ok = False
             self.known.slow.append((self.world.now, self.world.now + for_ms))
             self.world.after(for_ms, self._healed)
+
+    def flood(self, pings: int, after_ms: int) -> None:
+        """So much at once that the door reads no further for a while. It is no fault of what it, or those it
+        speaks for, say behind that. `after_ms`: how long they may take to come back where it breaks."""
+        conn = self.client.conn
+        if conn is None or not self.client.up or not isinstance(conn.ends[1], Socket):
+            return
+        conn.send(0, PINGREQ * pings)
+        those = self.portal.members if self.portal is not None else [self]
+        trouble = Trouble("door", self.world.now)
+        for one in those:
+            one.known.unread.append(trouble)
+        self._watch(conn.ends[1], trouble, after_ms)
+
+    def _watch(self, socket: Socket, trouble: Trouble, after_ms: int) -> None:
+        if socket.over:
+            trouble.ended_ms = self.world.now + (0 if socket.heard_out else after_ms) + KNOWN_MS
+        elif socket.unread:
+            self.world.after(50, self._watch, socket, trouble, after_ms)
+        else:
+            trouble.ended_ms = self.world.now + KNOWN_MS
 
     def _healed(self) -> None:
         self.client.path_ok = True

@@ -100,6 +100,7 @@ def draw(seed: int) -> Script:
     _people(random, script)
     _faults(random, script)
     _orders(random, script)
+    _floods(Random(f"{seed}/floods"), script)
     script.acts.sort(key=lambda act: act.at_ms)
     script.end_ms = calm_ms + round((longest_s + settings["regain_grace_s"] + 12) * 1000)
     return script
@@ -264,6 +265,21 @@ def _faults(random: Random, script: Script) -> None:
         if args and what != "wall_step":  # the last is how long it lasts: not into the calm
             args = (*args[:-1], min(args[-1], max(10, calm - at)))
         acts.append(Act(at, None, what, args))
+
+
+def _floods(random: Random, script: Script) -> None:
+    """Somebody at the door sends far more than its connection may, and the rest of its life behind that."""
+    people = [who for who in script.people.values() if who.by == "door"]
+    if not people or random.random() > 0.15:
+        return
+    script.settings["messages_per_s"] = 1_000  # of a gateway, as all are without sign-in: 5,000
+    grace_ms = round(script.settings["regain_grace_s"] * 1000)
+    for who in random.sample(people, min(len(people), random.choice((1, 1, 2)))):
+        pings = random.randrange(15_000, 70_000)
+        lasts_ms = pings // 5
+        if script.calm_ms - lasts_ms > 3_000:
+            at = random.randrange(2_000, script.calm_ms - lasts_ms)
+            script.acts.append(Act(at, who.id, "flood", (pings, grace_ms)))
 
 
 def _kill(random: Random) -> tuple[Any, ...]:

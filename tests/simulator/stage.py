@@ -79,6 +79,8 @@ class Stage:
             "WHOSIN_MASS_SILENCE__WINDOW_S": str(given["window_s"]),
             "WHOSIN_MASS_SILENCE__HOLD_S": str(given["hold_s"]),
         }  # fmt: skip
+        if "messages_per_s" in given:
+            environ["WHOSIN_LIMITS__MESSAGES_PER_S"] = str(given["messages_per_s"])
         if self.script.broker:
             environ["WHOSIN_MQTT__URL"] = "mqtt://broker:1883"
         if self.script.door:

@@ -86,6 +86,11 @@ def _blindness() -> None:
     Sight._add = add  # type: ignore[method-assign]
 
 
+def _unread() -> None:
+    """What lies unread in one connection at the door holds nobody's deadline back."""
+    Engine.behind = lambda _self, _source, _line, _since_ms: None  # type: ignore[method-assign]
+
+
 _WAYS: dict[str, Callable[[], None]] = {
     "grace": _grace,
     "commit-before-answer": _commit_before_answer,
@@ -93,6 +98,7 @@ _WAYS: dict[str, Callable[[], None]] = {
     "dedup": _dedup,
     "fsync": _fsync,
     "blindness": _blindness,
+    "unread": _unread,
 }
 NAMES = tuple(_WAYS)
 

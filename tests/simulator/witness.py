@@ -40,12 +40,22 @@ class Sign:
 
 
 @dataclass(eq=False)
+class Trouble:
+    """A stretch in which the daemon may have been blind through this source (None: both)."""
+
+    source: str | None
+    began_ms: int
+    ended_ms: int = FOR_EVER
+
+
+@dataclass(eq=False)
 class Known:
     """All that is known of one session. Times are the world's."""
 
     who: Who
     knocks: list[int] = field(default_factory=list)  # signs of life that only others' faults could stop
     slow: list[tuple[int, int]] = field(default_factory=list)  # its own network carried nothing
+    unread: list[Trouble] = field(default_factory=list)  # the door may not have read what it said
     signs: list[Sign] = field(default_factory=list)  # received, in order
     losses: list[Sign] = field(default_factory=list)
     logouts: list[Sign] = field(default_factory=list)
@@ -55,15 +65,6 @@ class Known:
     left_ms: int | None = None
     died_ms: int | None = None
     logout_acked: bool = False
-
-
-@dataclass(eq=False)
-class Trouble:
-    """A stretch in which the daemon may have been blind through this source (None: both)."""
-
-    source: str | None
-    began_ms: int
-    ended_ms: int = FOR_EVER
 
 
 class Witness:
@@ -120,6 +121,11 @@ class Witness:
             if trouble.began_ms <= reached:
                 reached = max(reached, trouble.ended_ms)
         return reached >= end
+
+    @staticmethod
+    def unread(known: Known, since_ms: int, until_ms: int) -> bool:
+        """May some of what it said then have lain unread at the door, by no fault of its own?"""
+        return any(it.began_ms < until_ms and it.ended_ms > since_ms for it in known.unread)
 
     # --- records --------------------------------------------------------------------------------------
 
