@@ -121,6 +121,12 @@ class Company:
         return f"Company({self.site}/{self.name})"
 
 
+def line_of(site: str | None, client_id: str) -> int:
+    """The number by which a client's connection to the door is told apart, and its next one, too. Never 0.
+    `site` None: sign-in is off."""
+    return hash((site, client_id)) or 1
+
+
 class Session(Struct, gc=False, eq=False):
     """One login of one user, from one machine, with one client type, in one company.
 

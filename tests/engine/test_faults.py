@@ -385,14 +385,6 @@ async def test_who_always_has_more_to_read_falls_as_far_as_it_was_read(bench: Be
     assert bench.status("a") == "disconnected"
 
 
-async def test_who_comes_back_by_another_connection_waits_for_the_old_one_no_more(bench: Bench) -> None:
-    await _two(bench)
-    bench.line.line = 3
-    await bench.say("a", "heartbeat", qos=0)
-    await bench.go(301, step_s=0.6)
-    assert bench.status("a") == "disconnected"
-
-
 async def test_a_beat_behind_its_deadline_is_in_time_while_more_was_unread(bench: Bench) -> None:
     await _two(bench)
     await bench.go(301, step_s=0.6)

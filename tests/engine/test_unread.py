@@ -188,20 +188,53 @@ async def test_who_speaks_through_another_connection_since_is_judged_by_that(off
     assert office.status("a") == "disconnected"
 
 
-async def test_who_comes_back_through_another_while_its_own_lies_unread_has_a_deadline_again(
+async def test_who_is_heard_through_another_meanwhile_waits_for_the_one_that_is_unread_all_the_same(
     office: Office,
 ) -> None:
     line = await at_work(office, "a")
     await office.pass_(290)
-    line.write(*[PingReq()] * PINGS * 40)
+    line.write(*[PingReq()] * PINGS * 7, say("a"))
     await office.pass_(20)
     other = office.dial("other")
     other.write(say("a"))
-    await office.pass_(299)
-    assert office.status("a") == "active"
-    await office.pass_(3)
+    await office.pass_(305)
     assert line.unread
-    assert office.status("a") == "disconnected"
+    assert office.status("a") == "active"
+    await office.pass_(60)
+    assert not line.unread
+    assert office.status("a") == "active"
+
+
+async def test_what_lies_unread_in_its_own_connection_is_waited_for_whoever_spoke_for_it_last(
+    office: Office,
+) -> None:
+    own = office.dial("a")
+    own.write(say("a", "login", b'{"user": "anna", "client": "desktop"}'))
+    office.dial("late").write(say("a"))
+    await office.pass_(290)
+    own.write(*[PingReq()] * PINGS, say("a"))
+    await office.pass_(30)
+    assert own.unread
+    assert office.status("a") == "active"
+    await office.pass_(60)
+    assert office.status("a") == "active"
+
+
+@pytest.mark.parametrize("ident", ["a", "portal"])
+async def test_a_new_connection_of_the_same_client_is_waited_for_before_it_has_said_anything(
+    office: Office, ident: str
+) -> None:
+    first = office.dial(ident)
+    first.write(say("a", "login", b'{"user": "anna", "client": "desktop"}'))
+    await office.pass_(290)
+    first.cut()
+    again = office.dial(ident)
+    again.write(*[PingReq()] * PINGS, say("a"))
+    await office.pass_(30)
+    assert again.unread
+    assert office.status("a") == "active"
+    await office.pass_(60)
+    assert office.status("a") == "active"
 
 
 async def test_a_clean_goodbye_leaves_nothing_unread(office: Office) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.rules.driver import DOOR, LINK, START, Driver
 from whosin.messages import BARE_HEARTBEAT, Login
-from whosin.model import Status
+from whosin.model import Status, line_of
 from whosin.rules.roll import Sender
 
 S = 1_000
@@ -78,19 +78,74 @@ def test_a_sign_of_life_that_lay_unread_is_in_time(d: Lines):
     assert d.fallen()[2:] == [("a", 650 * S)]
 
 
-def test_who_waited_and_came_back_by_another_connection_has_a_deadline_again(d: Lines):
+@pytest.mark.parametrize("at", [250 * S, 350 * S])
+def test_who_is_heard_by_another_meanwhile_waits_for_the_one_that_is_unread_all_the_same(d: Lines, at: int):
     d.behind(200 * S, 1)
-    d.pass_to(350 * S)
-    d.via(350 * S, "a", 2)
-    d.pass_to(650 * S)
-    assert d.fallen() == [("c", 300 * S), ("a", 650 * S)]
+    d.pass_to(at)
+    d.via(at, "a", 3)
+    d.pass_to(700 * S)
+    assert d.fallen() == [("c", 300 * S)]
+    d.caught_up(1)
+    d.pass_to(700 * S)
+    assert ("a", at + 300 * S) in d.fallen()
 
 
-def test_one_that_comes_by_another_in_time_has_its_deadline_as_ever(d: Lines):
+def test_once_that_is_read_it_waits_for_it_no_more(d: Lines):
     d.behind(200 * S, 1)
+    d.caught_up(1)
     d.via(250 * S, "a", 3)
+    d.behind(260 * S, 1)
     d.pass_to(550 * S)
-    assert d.fallen() == [("c", 300 * S), ("a", 550 * S)]
+    assert ("a", 550 * S) in d.fallen()
+
+
+@pytest.mark.parametrize(("site", "waits"), [(None, True), ("s", True), ("t", False)])
+def test_its_own_connection_is_waited_for_whoever_spoke_for_it_last(d: Lines, site: str | None, waits: bool):
+    d.behind(200 * S, line_of(site, "a"))
+    d.pass_to(300 * S)
+    assert (("a", 300 * S) not in d.fallen()) == waits
+    assert line_of(site, "a")
+
+
+def test_who_spoke_through_one_that_broke_unread_waits_until_it_is_given_up(d: Lines):
+    d.behind(200 * S, 1)
+    d.roll.broke(DOOR, 1, START + 290 * S)
+    d.via(310 * S, "a", 1)
+    d.pass_to(400 * S)
+    assert d.fallen() == [("c", 300 * S)]
+    d.roll.give_up(DOOR, 1, START + 290 * S)
+    d.pass_to(400 * S)
+    assert d.fallen() == [("c", 300 * S), ("b", 300 * S)]
+    d.pass_to(610 * S)
+    assert d.fallen()[2:] == [("a", 610 * S)]
+
+
+def test_who_comes_back_after_the_break_waits_no_more(d: Lines):
+    d.behind(200 * S, 1)
+    d.roll.broke(DOOR, 1, START + 240 * S)
+    d.via(240 * S + 1, "a", 1)
+    d.pass_to(541 * S)
+    assert ("a", 540 * S + 1) in d.fallen()
+    assert d.status("b") is Status.ACTIVE
+
+
+def test_one_that_broke_twice_is_given_up_after_the_second(d: Lines):
+    d.behind(200 * S, 1)
+    d.roll.broke(DOOR, 1, START + 240 * S)
+    d.behind(250 * S, 1)
+    d.roll.broke(DOOR, 1, START + 260 * S)
+    d.roll.give_up(DOOR, 1, START + 240 * S)
+    d.pass_to(400 * S)
+    assert d.fallen() == [("c", 300 * S)]
+    d.roll.give_up(DOOR, 1, START + 260 * S)
+    d.pass_to(400 * S)
+    assert len(d.fallen()) == 3
+
+
+def test_what_was_read_when_it_broke_is_nothing_to_wait_for(d: Lines):
+    d.roll.broke(DOOR, 1, START + 240 * S)
+    d.pass_to(300 * S)
+    assert len(d.fallen()) == 3
 
 
 def test_who_waited_and_came_back_by_another_source_has_a_deadline_there(d: Lines):

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -103,8 +104,10 @@ class Engine:
         self._soon = soon
         self._inbox: deque[tuple[str, int, Peer, Sequence[Received]]] = deque()
         self._depth = 0
-        self._lines: list[tuple[str, int, int | None]] = []  # how far connections are read, behind all that
-        self._broken: deque[tuple[int, str, int]] = deque()  # ended unread; until when that counts
+        self._lines: list[Callable[[], None]] = []  # how far connections are read, behind all that
+        self._broken: deque[tuple[int, str, int, int]] = (
+            deque()
+        )  # ended unread: until when it counts, and when
         self._scheduled = False
         self._acks: dict[Peer, deque[Slot]] = {}
         self._parked: deque[Item] = deque()  # in order of receipt, until their ids are looked up
@@ -177,23 +180,26 @@ class Engine:
 
     def behind(self, source: str, line: int, since_ms: int) -> None:
         if line in self.roll.watches[source].lags:
-            self._lines.append((source, line, since_ms))  # behind what is in the inbox of it
+            self._lines.append(partial(self.roll.behind, source, line, since_ms))  # behind its inbox
             self._drain_soon()
         else:
             self.roll.behind(source, line, since_ms)
 
     def caught_up(self, source: str, line: int, *, unread: bool = False) -> None:
-        if unread:
-            self._broken.append((self.clock.now_ms() + self._grace_ms(), source, line))
-        elif line in self.roll.watches[source].lags:
-            self._lines.append((source, line, None))
+        if line in self.roll.watches[source].lags:
+            over = partial(self._broke, source, line, self.clock.now_ms())
+            self._lines.append(over if unread else partial(self.roll.caught_up, source, line))
             self._drain_soon()
+
+    def _broke(self, source: str, line: int, at_ms: int) -> None:
+        self.roll.broke(source, line, at_ms)
+        self._broken.append((at_ms + self._grace_ms(), source, line, at_ms))
 
     def _give_up_the_broken(self, now: int) -> None:
         """Those heard through a connection that ended unread have had the time to come back."""
         while self._broken and self._broken[0][0] <= now:
-            _, source, line = self._broken.popleft()
-            self.caught_up(source, line)
+            _, source, line, broke_ms = self._broken.popleft()
+            self.roll.give_up(source, line, broke_ms)
 
     def sighted(self, source: str, at_ms: int) -> None:
         self._alive(at_ms)
@@ -374,11 +380,8 @@ class Engine:
             self._take(source, at_ms, peer, messages)
         if self._lines:
             lines, self._lines = self._lines, []
-            for source, line, since_ms in lines:
-                if since_ms is None:
-                    self.roll.caught_up(source, line)
-                else:
-                    self.roll.behind(source, line, since_ms)
+            for call in lines:
+                call()
         self.roll.expire(self._pulse_ms, CHUNK)
         self.collect()
         self._offer_room()

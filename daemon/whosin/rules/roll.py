@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Message, Unlock
-from whosin.model import Company, Ended, Followup, Lock, Policy, Session, Status
+from whosin.model import Company, Ended, Followup, Lock, Policy, Session, Status, line_of
 from whosin.rules import admission, paths
 from whosin.rules.admission import Refusal, Sender
 from whosin.rules.clearing import Clearing
@@ -44,22 +44,24 @@ class Watch:
     """One source: what we see through it, and when those heard through it fall silent.
 
     `lags` are its connections of which something may be unread, each with the moment up to which all has been
-    read; `held` those whose deadlines came behind that, by connection: in no queue until it has been read.
+    read; `broken` those that ended so, with that moment and the one at which they did; `held` those whose
+    deadlines came behind that, by connection: in no queue until it has been read, or given up.
     """
 
-    __slots__ = ("deadlines", "held", "lags", "sight")
+    __slots__ = ("broken", "deadlines", "held", "lags", "sight")
 
     def __init__(self, sight: Sight, deadlines: Deadlines) -> None:
         self.sight = sight
         self.deadlines = deadlines
         self.lags: dict[int, int] = {}
+        self.broken: dict[int, tuple[int, int]] = {}
         self.held: dict[int, dict[Session, None]] = {}
 
     def take(self, until_ms: int, limit: int) -> list[tuple[int, Session]]:
         """Of those due, but for those whose connection has not been read as far: they are held."""
         taken = self.deadlines.take(until_ms, limit)
         found = len(taken)
-        while self.lags:
+        while self.lags or self.broken:
             due = [it for it in taken if not self._hold(*it)]
             if len(due) == len(taken) or found < limit:
                 return due
@@ -68,15 +70,29 @@ class Watch:
         return taken
 
     def _hold(self, due_ms: int, session: Session) -> bool:
-        if due_ms <= self.lags.get(session.line, due_ms):
-            return False
-        self.held.setdefault(session.line, {})[session] = None
-        return True
+        line = self.waits_for(session, due_ms)
+        if line:
+            self.held.setdefault(line, {})[session] = None
+        return bool(line)
 
-    def proven_ms(self, session: Session) -> int:
-        """Up to here its silence is proven."""
-        proof_ms = self.sight.silent_ms
-        return min(proof_ms, self.lags.get(session.line, proof_ms)) if self.lags else proof_ms
+    def waits_for(self, session: Session, due_ms: int) -> int:
+        """Of which connection a sign of life from before this deadline may be unread: the one it was heard
+        through last, or its own, whose client id is its id. 0: none."""
+        if not self.lags and not self.broken:
+            return 0
+        ident = session.id
+        for line in (session.line, line_of(None, ident), line_of(session.company.site, ident)):
+            if self.lags.get(line, due_ms) < due_ms:
+                return line
+            read_ms, broke_ms = self.broken.get(line, (due_ms, 0))
+            if read_ms < due_ms and session.seen_ms <= broke_ms:
+                return line
+        return 0
+
+    def give_up(self, line: int, broke_ms: int) -> None:
+        """Those heard through it have had the time to come back, unless it broke once more since."""
+        if self.broken.get(line, (0, 0))[1] == broke_ms:
+            del self.broken[line]
 
 
 class Roll:
@@ -148,6 +164,18 @@ class Roll:
         if self.watches[source].lags.pop(line, None) is not None:
             self._file_held(source, line)
 
+    def broke(self, source: str, line: int, at_ms: int) -> None:
+        """It ended with something unread: those heard through it have to come back first."""
+        watch = self.watches[source]
+        read_ms = watch.lags.pop(line, None)
+        if read_ms is not None:
+            watch.broken[line] = min(read_ms, watch.broken.get(line, (read_ms, 0))[0]), at_ms
+
+    def give_up(self, source: str, line: int, broke_ms: int) -> None:
+        """They have had the time for that."""
+        self.watches[source].give_up(line, broke_ms)
+        self._file_held(source, line)
+
     def _file_held(self, source: str, line: int) -> None:
         for session in self.watches[source].held.pop(line, ()):
             if session.status is Status.ACTIVE:
@@ -200,6 +228,7 @@ class Roll:
         seeing = [watch for watch in self.watches.values() if not watch.sight.blind]
         proofs = [watch.sight.proof_ms for watch in seeing]
         proofs += [read_ms for watch in seeing for read_ms in watch.lags.values()]
+        proofs += [read_ms for watch in seeing for read_ms, _ in watch.broken.values()]
         self.silence.tick(at_ms, min(proofs, default=at_ms))
 
     def clear_blocking(self, at_ms: int) -> int:
@@ -227,7 +256,7 @@ class Roll:
             and session.source == source
         ):
             session.seen_ms = at_ms
-            if session.line != line:
+            if session.line != line or not session.filed_ms:
                 self._heard_by(session, line)
             if not session.dirty:
                 session.dirty = True
@@ -238,8 +267,10 @@ class Roll:
             self.receive(sender, BARE_HEARTBEAT, at_ms)
 
     def _heard_by(self, session: Session, line: int) -> None:
-        """By another connection than before: it waits no more for that one to be read."""
-        session.line = line
+        """By another connection than before, or while it waited for one to be read: more of it may lie there,
+        so it goes on waiting for that one, too."""
+        if session.line not in self.watches[session.source].lags:
+            session.line = line
         if not session.filed_ms and session.status is Status.ACTIVE:
             self._file(session)
 
@@ -400,9 +431,10 @@ class Roll:
 
     def _fallen(self, session: Session, at_ms: int) -> bool:
         """Has its deadline come, proven, and nothing been done about it yet?"""
-        return session.status is Status.ACTIVE and self.deadline(session) <= min(
-            at_ms, self.watches[session.source].proven_ms(session)
-        )
+        if session.status is not Status.ACTIVE:
+            return False
+        watch, due_ms = self.watches[session.source], self.deadline(session)
+        return due_ms <= min(at_ms, watch.sight.silent_ms) and not watch.waits_for(session, due_ms)
 
     def _sign(self, session: Session, message: Message, at_ms: int, sender: Sender) -> None:
         idle_s = message.idle_s if isinstance(message, Heartbeat) else None
@@ -429,7 +461,7 @@ class Roll:
             session.filed_ms = 0
             if session.status is Status.ACTIVE:
                 self._file(session)
-        elif session.line != sender.line:
+        elif session.line != sender.line or not session.filed_ms:
             self._heard_by(session, sender.line)
         if isinstance(message, Heartbeat | Login):
             if message.conn is not None and (session.conn is None or message.conn > session.conn):

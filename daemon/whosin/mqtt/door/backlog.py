@@ -81,6 +81,13 @@ class Backlog:
             self._door.tell_behind(connection.line, mark.at_ms)
             mark.at_ms, mark.left = self._door.clock.now_ms(), _kept(connection)
 
+    def known(self, connection: Connection, line: int) -> None:
+        """Whose connection it is: nothing was heard by its number of before."""
+        was, connection.line = connection.line, line
+        if connection in self._marks:
+            self._door.tell_caught_up(was)
+            self._door.tell_behind(line, self._read_ms)
+
     def over(self, connection: Connection) -> None:
         """It is read to its end."""
         if self._marks.pop(connection, None) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from whosin.model import line_of
 from whosin.mqtt.codec import NO_PROPERTIES, V5, V311, ConnAck, Properties, Reason
 from whosin.mqtt.codec.reasons import ALLOWED
 from whosin.mqtt.door.access import Rights
@@ -40,6 +41,7 @@ def welcome(connection: Connection, packet: Connect) -> None:
         refuse(connection, reason)
         return
     session, present = _session(connection, packet, rights, client_id)
+    door.backlog.known(connection, line_of(None if account is None else account.site, client_id))
     connection.settle(rights, packet.will)
     connection.session = session
     session.connection = connection
