@@ -55,11 +55,7 @@ def moody(bench: Bench) -> Moody:
 
 async def recovered(bench: Bench) -> None:
     moody(bench).problem = None
-    for _ in range(500):
-        await asyncio.sleep(0.01)
-        if bench.engine.committer.problem is None and not bench.engine.committer.busy:
-            return
-    raise AssertionError("it does not recover")
+    await until(lambda: bench.engine.committer.problem is None and not bench.engine.committer.busy)
 
 
 async def turns(count: int = 10) -> None:

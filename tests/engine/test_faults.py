@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engine.bench import BOSS, Bench, Line, Said
-from tests.engine.moody import Moody, moody, recovered, until
+from tests.engine.moody import Moody, moody, recovered, turns, until
 from whosin.engine import engine as engine_room
 from whosin.errors import StoreError
 from whosin.operations import SessionQuery
@@ -139,7 +139,8 @@ async def test_messages_of_unknown_ids_wait_in_order_while_the_store_cannot_be_r
     first = await bench.say("a", "login", {"user": "anna", "client": "desktop"}, wait=False)
     second = await bench.say("a", "lock", {"resource": "x"}, wait=False)
     bench.engine.drain()
-    await asyncio.sleep(0.05)  # real time: it must not be answered meanwhile
+    await until(lambda: moody(bench).asked > 0)
+    await turns()
     assert bench.status("a") is None
     assert bench.wire.log == []
     moody(bench).unreadable = False
@@ -260,10 +261,7 @@ async def test_a_row_that_can_never_be_stored_is_left_out_and_the_rest_kept(benc
     bench.engine.roll.sessions["a"].machine = lone
     await bench.say("a", "lost", {})
     await bench.login("b", "bert")
-    for _ in range(300):
-        await asyncio.sleep(0.01)
-        if bench.status("b") and not bench.engine.committer.busy:
-            break
+    await until(lambda: bench.status("b") is not None and not bench.engine.committer.busy)
     assert bench.answers("login")[-1]["accepted"] is True
     bench.engine.roll.sessions["a"].machine = None
     again = await bench.crash()

@@ -378,7 +378,9 @@ async def test_a_flood_waits_for_a_daemon_that_reads_late(mosquitto: Mosquitto, 
     for _ in range(100):  # some 15 MB: more than the sockets between us hold
         client.writer.write(beat * 1_000)
         await client.writer.drain()
-    await asyncio.sleep(0.5)  # real time: nothing more may come meanwhile
+    await client.settled()
+    for _ in range(20):  # whatever the link would still read, it could read now
+        await asyncio.sleep(0)
     assert len(intake.messages) == 10_001
     intake.full = False
     intake.free[0]()

@@ -51,17 +51,14 @@ def draw(operator: Operators, folder: Path) -> None:
     for theme in ("light", "dark"):
         page = operator("/disconnected", color_scheme=theme, viewport={"width": 1280, "height": 640})
         choose(page, "anna", "dmitri")
-        page.wait_for_timeout(300)  # until the last transition is over
-        page.screenshot(path=folder / f"page-{theme}.png")
+        page.screenshot(path=folder / f"page-{theme}.png", animations="disabled")
         if theme == "light":
             page.locator("#logoff").click()
             expect(page.locator("#dialog")).to_contain_text("Log off 2 logins?")
-            page.wait_for_timeout(300)
-            page.screenshot(path=folder / "page-logoff.png")
+            page.screenshot(path=folder / "page-logoff.png", animations="disabled")
     phone = operator("/disconnected", color_scheme="light", viewport={"width": 390, "height": 760})
     choose(phone, "anna")
-    phone.wait_for_timeout(300)
-    phone.screenshot(path=folder / "page-phone.png")
+    phone.screenshot(path=folder / "page-phone.png", animations="disabled")
 
 
 def main(folder: Path) -> None:
