@@ -23,15 +23,18 @@ from whosin import settings as settings_room
 from whosin.clock import SystemClock
 from whosin.daemon import Daemon
 from whosin.errors import Refused, SettingsError, StoreError, StoreRefused
+from whosin.model import Status
 from whosin.observe.counts import Counts
 from whosin.observe.journal import BadInputLog, Journal
 from whosin.observe.logs import Logs, configure
 from whosin.settings.guidance import rules_of
 from whosin.store.sqlite import SqliteStore
+from whosin.supervision import Supervision
 from whosin.web.server import HttpServer
 
 if TYPE_CHECKING:
     from whosin.observe.metrics import Metrics
+    from whosin.ports.supervisor import Supervisor
     from whosin.settings import Settings
 
 FLUSH_LOGS_EVERY_S = 60.0
@@ -43,14 +46,14 @@ SWITCH_S = 0.001  # how long the store's thread waits for the interpreter, when 
 log = structlog.get_logger("whosin.app")
 
 
-def main(settings: Settings, config_path: Path | None) -> int:
-    """Run the daemon until it is told to stop; the process's exit code."""
+def main(settings: Settings, config_path: Path | None, supervisor: Supervisor | None = None) -> int:
+    """Run the daemon until it is told to stop; the process's exit code. `supervisor` is told how it fares."""
     gc.set_threshold(*GARBAGE)
     sys.setswitchinterval(SWITCH_S)
     logs = configure(settings.log.level, settings.log.format, settings.log.file, sys.stderr)  # type: ignore[arg-type]
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(App(settings, config_path, logs).run())
+            return runner.run(App(settings, config_path, logs, supervisor).run())
     except KeyboardInterrupt:
         return 0
     finally:
@@ -82,7 +85,9 @@ def _loop_factory() -> Any:
 class App:
     """One daemon as a process. Raises SettingsError where the guidance file cannot be used."""
 
-    def __init__(self, settings: Settings, config_path: Path | None, logs: Logs) -> None:
+    def __init__(
+        self, settings: Settings, config_path: Path | None, logs: Logs, supervisor: Supervisor | None = None
+    ) -> None:
         self.settings = settings
         self._config_path = config_path
         self._logs = logs
@@ -101,6 +106,7 @@ class App:
             bad_input=self._bad_input, reload=self.reload, guidance=rules_of(settings),
         )  # fmt: skip
         self.engine, self.cleanup, self.desk = self.daemon.engine, self.daemon.cleanup, self.daemon.desk
+        self._supervision = Supervision(supervisor, self._problems, self._in_a_line)
         self._http: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -108,11 +114,14 @@ class App:
 
     async def run(self) -> int:
         """Start, say where to click, serve until told to stop, stop. 1 if it could not start."""
+        self._supervision.begin(self._stop.set, self._reload_on_signal)
         try:
             await self._start()
         except (OSError, StoreError, StoreRefused) as error:
             await self._close()
-            print(f"whosin: cannot start: {_in_words(error)}", file=sys.stderr)  # noqa: T201
+            problem = f"cannot start: {_in_words(error)}"
+            self._supervision.failed(problem)
+            print(f"whosin: {problem}", file=sys.stderr)  # noqa: T201
             return 1
         try:
             await self._stop.wait()
@@ -176,6 +185,7 @@ class App:
 
     async def _close(self) -> None:
         """Streams and the page, then the daemon."""
+        self._supervision.stopping()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -216,7 +226,8 @@ class App:
 
     async def _reload_quietly(self) -> None:
         try:
-            await self.reload("SIGHUP")
+            with self._supervision.reloading():
+                await self.reload("SIGHUP")
         except Refused as error:
             log.error("settings.refused", problems=str(error))  # noqa: TRY400 - the text says it all
         except StoreError as error:
@@ -238,6 +249,20 @@ class App:
         self._journal.types = self._metrics.types = list(new.client_types)
         self._logs.set_level(new.log.level)
         return await self.daemon.adopt(new, actor, guidance)
+
+    # --- for the supervisor ---------------------------------------------------------------------------
+
+    def _problems(self) -> list[str]:
+        """Why it is not ready; the same as `/readyz` says."""
+        return self.desk.problems() if self.daemon.running else ["loading"]
+
+    def _in_a_line(self) -> str:
+        tally = self.engine.roll.tally
+        found = [
+            f"{sum(n for (status, _), n in tally.items() if status is wanted):,} {wanted}"
+            for wanted in (Status.ACTIVE, Status.DISCONNECTED)
+        ]
+        return ", ".join(found)
 
     # --- small things ---------------------------------------------------------------------------------
 

@@ -49,16 +49,22 @@ ROOMS: dict[str, set[str]] = {
     "web": {"whosin", "errors", "csvsafe", "ports", "operations"},
     "client": {"errors"},
     "simulate": {"client"},
+    "supervision": {"ports"},
     "daemon": {
         "whosin", "errors", "model", "ports", "wire", "observe.counts", "engine", "cleanup", "desk",
         "desk.alerts", "alerts.office", "alerting", "clock", "mqtt.door", "mqtt.link", "rules.guidance",
         "settings",
     },
     "app": {
-        "whosin", "errors", "observe.counts", "clock", "store", "observe", "settings", "web", "daemon",
+        "whosin", "errors", "model", "ports", "observe.counts", "clock", "store", "observe", "settings",
+        "web", "daemon", "supervision",
     },
+    "service": {"whosin", "errors", "ports", "settings"},
     "apiclient": {"errors"},
-    "cli": {"whosin", "errors", "rules.guidance", "csvsafe", "settings", "apiclient", "app", "simulate"},
+    "cli": {
+        "whosin", "errors", "ports", "rules.guidance", "csvsafe", "settings", "apiclient", "app", "service",
+        "simulate",
+    },
     "simulate.__main__": {"cli"},
     "__main__": {"cli"},
 }  # fmt: skip

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from whosin.ports.supervisor import Supervisor
     from whosin.settings import Address, Settings
 
 SPEED = 20  # a first look should not take a morning
@@ -48,8 +49,17 @@ def command(*, config: Path | None, simulate: int) -> None:
     from whosin import app
 
     with _clients(simulate, settings):
-        code = app.main(settings, config)
+        code = app.main(settings, config, _supervisor())
     sys.exit(code)
+
+
+def _supervisor() -> Supervisor | None:
+    """systemd, where it started us; Windows' service manager has a command of its own."""
+    if sys.platform == "win32":
+        return None
+    from whosin.service import systemd
+
+    return systemd.from_environment(os.environ)
 
 
 @contextlib.contextmanager
