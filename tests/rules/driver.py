@@ -191,3 +191,11 @@ class Driver:
         return [
             event for event in self.events if event.type == kind and (ident is None or event.session == ident)
         ]
+
+
+def crowd(policy: Policy = DEFAULTS) -> Driver:
+    """Five people, all logged in."""
+    d = Driver(policy)
+    for user in ("anna", "ben", "cleo", "dora", "emil"):
+        d.login(0, user, user=user, machine=f"PC of {user}")
+    return d

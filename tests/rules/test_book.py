@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from unittest.mock import patch
 
 import pytest
@@ -256,19 +257,8 @@ def leads_back(d: Driver, session: Session, path: str, shared: bool, order: int)
     return False
 
 
-@settings(max_examples=400)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(USERS), st.sampled_from(PATHS), st.booleans(), st.sampled_from((0, WAIT, WAIT))
-        ),
-        min_size=8,
-        max_size=40,
-    ),
-    st.sampled_from((0, 8)),
-    st.sampled_from((1, 2, 16)),
-)
-def test_a_cycle_is_found_exactly_where_looking_everywhere_finds_one(steps, few, stride):
+def compare(steps, few: int, stride: int) -> list[bool]:
+    """Both searches, each alone and in turns, with the plain one; what they all found."""
     d = Driver()
     for user in USERS:
         d.login(0, user, user=user, machine=f"PC of {user}")
@@ -290,7 +280,57 @@ def test_a_cycle_is_found_exactly_where_looking_everywhere_finds_one(steps, few,
         patch("whosin.rules.locks.closes_cycle", judged),
     ):
         for nth, (user, path, shared, wait_s) in enumerate(steps, 1):
-            d.lock(nth, user, path, shared=shared, wait_s=wait_s)
+            if wait_s is None:
+                d.unlock(nth, user, path)
+            else:
+                d.lock(nth, user, path, shared=shared, wait_s=wait_s)
+    return compared
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(USERS), st.sampled_from(PATHS), st.booleans(),
+            st.sampled_from((0, WAIT, WAIT, None)),
+        ),
+        min_size=8,
+        max_size=40,
+    ),
+    st.sampled_from((0, 8)),
+    st.sampled_from((1, 2, 16)),
+)  # fmt: skip
+def test_a_cycle_is_found_exactly_where_looking_everywhere_finds_one(steps, few, stride):
+    compare(steps, few, stride)
+
+
+@pytest.mark.parametrize("few", [0, 1, 8])
+def test_it_is_found_in_histories_that_are_always_the_same(few):
+    draw = random.Random(few)
+    found = []
+    for _ in range(12):
+        steps = [
+            (
+                draw.choice(USERS), draw.choice(PATHS), draw.random() < 0.4,
+                None if draw.random() < 0.2 else draw.choice((0, WAIT, WAIT)),
+            )
+            for _ in range(60)
+        ]  # fmt: skip
+        found += compare(steps, few, stride=2)
+    assert sum(found) > 30
+    assert len(found) > 4 * sum(found) / 3
+
+
+def test_one_that_reads_beside_many_writers_is_not_waited_for_by_a_reader(d):
+    for user, path in (("cleo", "a/1"), ("dora", "a/2"), ("emil", "a/3")):
+        d.lock(0, user, path)
+    d.lock(0, "anna", "a/4", shared=True)
+    d.lock(0, "ben", "b")
+    d.lock(1, "anna", "b", wait_s=WAIT)
+    asked = book_of(d.company()), d.session("ben"), "a", True, 99
+    for search in (book_room._from_those_behind, book_room._from_those_before):
+        assert True not in search(*asked)
+    assert d.lock(2, "ben", "a", shared=True, wait_s=WAIT)["waiting"]
 
 
 def test_who_is_waited_for_by_thousands_asks_as_fast_as_anybody(d):

@@ -61,6 +61,13 @@ def test_sessions_are_taken_in_order_of_their_deadlines_and_then_of_their_keys()
     assert board.take(1_000) == [(399, "s3"), (400, "s1"), (900, "s0"), (900, "s2")]
 
 
+def test_of_one_moment_the_lower_key_is_first_however_it_got_there():
+    board, grain = begun()
+    low, high = board.add(grain + 768), board.add(grain + 600)
+    board.move(high, grain + 768)  # where the next bucket begins
+    assert board.take(grain + 9_000) == [(grain + 768, low.id), (grain + 768, high.id)]
+
+
 def test_a_deadline_that_moved_on_costs_nothing_until_its_old_moment_comes():
     board = Board()
     session = board.add(1_000)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from tests.rules.driver import DEFAULTS, START, Driver
+from tests.rules.driver import DEFAULTS, START, Driver, crowd
 from whosin.messages import Heartbeat, LockRequest
-from whosin.model import ClientType, Limits, Lock, Policy
+from whosin.model import ClientType, Limits, Lock
 from whosin.rules import book, locks
 from whosin.rules.locks import blocked_by, blocks_somebody, book_of
 
 S = 1_000
-
-
-def crowd(policy: Policy = DEFAULTS) -> Driver:
-    """Five people, all logged in."""
-    d = Driver(policy)
-    for user in ("anna", "ben", "cleo", "dora", "emil"):
-        d.login(0, user, user=user, machine=f"PC of {user}")
-    return d
 
 
 @pytest.fixture
@@ -765,6 +758,35 @@ def test_timers_of_waits_long_gone_do_not_pile_up(d):
         d.roll.locks.request(d.session("ben"), _ask("a", 86_400), START + n)
         d.roll.locks.unlock(d.session("ben"), "a", None, START + n)
     assert len(d.roll.locks._timers) < 2_000
+
+
+def test_when_timers_are_sorted_out_those_that_count_still_run_in_their_order(d, monkeypatch):
+    monkeypatch.setattr(locks, "STALE_TIMERS", 5)
+    draw = random.Random(1)
+    for n in range(40):
+        d.lock(0, "anna", f"a/{n}")
+    due = {f"a/{n}": draw.randrange(2_000, 100_000) for n in range(40)}
+    for resource in draw.sample(sorted(due), len(due)):
+        for wait_s in (due[resource] / 1_000 + 50, due[resource] / 1_000 - 1, due[resource] / 1_000):
+            d.lock(0, "ben", resource, wait_s=wait_s)
+    d.lock(0, "cleo", "a/0")
+    d.login(0, "fred", user="fred")
+    d.lock(0, "fred", "held-on")
+    d.remove(1, "fred")
+    for _ in range(200):  # what is given up leaves its timers lying about
+        d.lock(1, "dora", "a/0", wait_s=draw.randrange(1, 90))
+        d.unlock(1, "dora", "a/0")
+    assert len(d.roll.locks._timers) < 3 * 45
+    d.sweep(100 * S)
+    timeouts = [(answer["resource"]) for answer in d.told("ben", "lock") if answer.get("code") == "timeout"]
+    assert timeouts == sorted(due, key=lambda it: due[it])
+    assert [event.at for event in d.happened("lock.released")] == [15 * S]
+    d.sweep(899 * S)
+    assert d.roll.locks.refusals == 41, "cleo was refused at once"
+    d.sweep(900 * S)
+    assert d.roll.locks.refusals == 40
+    d.sweep(1_000 * S)
+    assert d.roll.locks.refusals == 0
 
 
 def _ask(resource, wait_s=None, mode=None):

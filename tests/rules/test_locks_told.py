@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.rules.driver import DEFAULTS, START, Driver
-from whosin.model import Limits, Lock, Want
+from tests.rules.driver import DEFAULTS, START, Driver, crowd
+from whosin.model import ClientType, Limits, Lock, Want
 from whosin.rules.locks import book_of
 
 S = 1_000
@@ -17,13 +17,6 @@ WAIT = 600
 @pytest.fixture
 def d() -> Driver:
     return crowd()
-
-
-def crowd(policy=DEFAULTS) -> Driver:
-    d = Driver(policy)
-    for user in ("anna", "ben", "cleo", "dora"):
-        d.login(0, user, user=user, machine=f"PC of {user}")
-    return d
 
 
 def changed(d: Driver, act) -> tuple[set[tuple[str, str]], dict[tuple[str, str], bool]]:
@@ -102,6 +95,20 @@ def test_a_lock_held_on_goes_by_itself_when_its_delay_is_over(d):
 def the_lock(d: Driver, ident: str):
     (lock,) = [lock for lock in d.held() if lock.session.id == ident]
     return lock
+
+
+def test_of_one_session_they_go_in_the_order_in_which_they_were_taken(d):
+    for resource in ("c", "a", "b"):
+        d.lock(0, "anna", resource)
+    d.remove(1, "anna")
+    d.pass_to(20 * S)
+    assert [event.data["resource"] for event in d.happened("lock.released")] == ["c", "a", "b"]
+
+
+def test_a_session_that_waits_for_nothing_leaves_no_queue(d):
+    d.lock(0, "anna", "a")
+    assert changed(d, lambda: d.roll.locks.leave_queue(d.session("anna"), START)) == (set(), {})
+    assert d.told("anna", "lock")[-1]["granted"]
 
 
 def test_what_a_waiter_asked_for_is_what_it_gets(d):
@@ -219,6 +226,18 @@ def test_locks_waiters_and_refusals_are_counted(d):
     assert counts(d) == (0, 0, 0, 4)
 
 
+def test_a_mode_that_would_close_a_circle_is_counted_as_a_refusal(d):
+    d.lock(0, "anna", "a/1", shared=True)
+    d.lock(0, "ben", "b")
+    d.lock(0, "cleo", "a/c")
+    d.lock(1, "anna", "b", wait_s=WAIT)
+    d.lock(1, "dora", "b")
+    d.lock(2, "ben", "a", shared=True, wait_s=WAIT)
+    assert counts(d) == (3, 2, 1, 1)
+    assert d.lock(3, "ben", "a", wait_s=WAIT)["code"] == "deadlock"
+    assert counts(d) == (3, 2, 1, 2), "ben goes on waiting for what he asked for before"
+
+
 # --- what is stored ----------------------------------------------------------------------------------------
 
 
@@ -289,6 +308,32 @@ def test_nothing_is_kept_of_sessions_and_resources_that_are_gone(d):
     assert d.roll.locks.next_ms is None
 
 
+def test_who_holds_and_waits_at_once_is_known_as_long_as_it_does_both(d):
+    torn = book_of(d.company()).torn
+    d.lock(0, "ben", "b")
+    d.lock(1, "anna", "b", wait_s=WAIT)
+    assert not torn, "she holds nothing"
+    d.lock(2, "anna", "a")
+    assert list(torn) == [d.session("anna")]
+    d.unlock(3, "anna", "a")
+    assert not torn
+    d.lock(4, "anna", "a")
+    d.unlock(5, "anna", "b")
+    assert not torn, "she waits for nothing"
+
+
+@pytest.mark.parametrize("after", [900 * S + 1, 2_000 * S])
+def test_nothing_is_kept_of_a_refusal_that_is_forgotten(after):
+    d = crowd(replace(DEFAULTS, types={"default": ClientType("default", 10**8, 10**7, 2 * 10**7)}))
+    d.lock(0, "anna", "a")
+    d.lock(1, "ben", "a")
+    d.lock(1, "cleo", "a/b")
+    assert len(book_of(d.company()).refused) == 1
+    d.sweep(after)
+    assert not book_of(d.company()).refused
+    assert d.session("ben").wants is None
+
+
 def test_a_waiter_that_turns_into_a_reader_and_gets_it_lets_the_readers_behind_it_through(d):
     d.lock(0, "anna", "a", shared=True)
     d.lock(1, "ben", "a", wait_s=WAIT)
@@ -309,6 +354,8 @@ def test_what_is_restored_after_a_restart_stands_as_it_stood(d):
     assert d.lock(3, "ben", "menu")["holder"]["user"] == "dora"
     d.login(4, "dora-2", user="dora")
     assert d.lock(5, "dora-2", "menu")["granted"]
+    assert d.unlock(6, "dora-2", "menu")
+    assert d.lock(7, "ben", "menu")["granted"], "it was taken up, and given back"
 
 
 def test_waiters_are_restored_to_their_places_and_refusals_without_a_lock_are_forgotten(d):

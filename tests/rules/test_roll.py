@@ -8,7 +8,7 @@ import pytest
 
 from tests.rules.driver import DEFAULTS, DOOR, LINK, START, Driver
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Lost, Unlock
-from whosin.model import Account, ClientType, Company, Limits, Policy, Role, Session, Status
+from whosin.model import Account, ClientType, Company, Limits, MassSilence, Policy, Role, Session, Status
 from whosin.rules.guidance import Guidance, Rule
 from whosin.rules.roll import Sender
 from whosin.rules.states import IllegalMove
@@ -741,6 +741,41 @@ def test_one_that_blocks_nobody_stays_until_it_does():
     assert clear(d, 500 * S) == 1
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_however_many_stand_in_the_way_of_one_who_waits_all_of_them_go(shared):
+    d = Driver(replace(QUICK, mass=MassSilence(minimum=1_000)))
+    for n in range(40):
+        d.login(0, f"s{n}", user=f"user {n}")
+        d.lock(0, f"s{n}", "a" if shared else f"a/{n}", shared=shared)
+    d.pass_to(400 * S)
+    assert clear(d, 400 * S) == 0, "they block nobody"
+    d.login(500 * S, "waits", user="ben")
+    d.lock(500 * S, "waits", "*", wait_s=60)
+    for n in range(40):
+        clear(d, 500 * S + n)
+    assert d.told("waits", "lock")[-1]["granted"]
+    assert len(d.happened("session.removed")) == 40
+
+
+def test_one_that_fell_behind_others_who_are_alive_is_seen_when_these_have_gone():
+    d = Driver(QUICK)
+    alive = [f"s{n}" for n in range(40)]
+    d.login(0, "fallen", user="fay")
+    for ident in alive:
+        d.login(299 * S, ident, user=ident)
+        d.lock(299 * S, ident, "a", shared=True)
+    d.lock(299 * S, "fallen", "a", shared=True)
+    d.lost(299 * S, "fallen")
+    d.pass_to(500 * S)
+    assert clear(d, 500 * S) == 0
+    d.login(500 * S, "waits", user="ben")
+    d.lock(500 * S, "waits", "a", wait_s=60)
+    for ident in alive:
+        d.unlock(501 * S, ident, "a")
+    assert clear(d, 501 * S) == 1
+    assert d.told("waits", "lock")[-1]["granted"]
+
+
 def test_nothing_is_cleared_or_kept_in_mind_while_it_is_switched_off():
     d = fallen_in_the_way(DEFAULTS)
     for n in range(20):
@@ -776,3 +811,4 @@ def test_sessions_that_ended_are_not_kept_in_mind():
     d = fallen_in_the_way(DEFAULTS)
     d.remove(301 * S, "s1")
     assert not d.roll.locks.blocking
+    assert not d.roll.locks.stirred

@@ -87,13 +87,11 @@ class Deadlines:
         return taken
 
     def _open(self, until_ms: int) -> None:
-        """Begin the buckets that may hold what is due next, not all that are due: that may be a hundred
-        thousand sessions. Those begun go to the exact heap, or are filed again under their true deadline."""
-        while self._order and self._order[0] <= until_ms:
-            if self._near and self._near[0][0] < self._order[0]:
-                return
+        """Begin the bucket that holds what is due next, not all that are due: that may be a hundred thousand
+        sessions. They go to the exact heap, or are filed again under their true deadline. What is in that
+        heap is due before all buckets that have not begun, so none begins before it is empty."""
+        while not self._near and self._order and self._order[0] <= until_ms:
             bucket = self._begun_ms = heappop(self._order)
-            fresh = []
             for session in self._buckets.pop(bucket).sessions:
                 if session.filed_ms != bucket:
                     continue  # filed elsewhere since
@@ -101,16 +99,11 @@ class Deadlines:
                 if due is None:
                     continue
                 if due < bucket + GRAIN_MS:
-                    fresh.append((due, session.key, bucket, session))
+                    self._near.append((due, session.key, bucket, session))
                 else:
                     session.filed_ms = 0
                     self.file(session, due)
-            if len(fresh) > len(self._near):
-                self._near.extend(fresh)
-                heapify(self._near)
-            else:
-                for entry in fresh:
-                    heappush(self._near, entry)
+            heapify(self._near)
 
     def _advance(self) -> None:
         near = self._near[0][0] if self._near else NEVER

@@ -243,7 +243,7 @@ class Locks:
             want.until_ms = at_ms + wait_ms
             self._list(book, want)
             self.out.wants[want] = True
-            blockers = list(islice(to_blame(book, session, want.resource, shared, order), BLOCKERS_KEPT))
+            blockers = self._blockers(book, want)
         else:
             self.refused_total += 1
             blockers = self._remember(book, want, at_ms)
@@ -363,7 +363,10 @@ class Locks:
     def _serve_one(self, book: Book, want: Want, at_ms: int) -> tuple[bool, bool]:
         """Was it granted, and did a lock left behind go for it? Not if its wait is over or its session falls
         by this moment: it is about to leave the queue, and those behind it are served then."""
-        if want.until_ms <= at_ms or not free_for(book, want.session, want.resource, want.shared, want.order):
+        if want.until_ms <= at_ms:
+            return False, False
+        if not free_for(book, want.session, want.resource, want.shared, want.order):
+            self._note_blocking(self._blockers(book, want))  # others may be in its way than those it was told
             return False, False
         if self.fallen(want.session, at_ms):
             return False, False
@@ -426,9 +429,7 @@ class Locks:
     def _remember(self, book: Book, want: Want, at_ms: int) -> list[Lock]:
         """As a refusal, if there is room and a lock to name. Returns the locks it was refused because of."""
         session, limits = want.session, self.policy.limits
-        blockers = list(
-            islice(to_blame(book, session, want.resource, want.shared, want.order), BLOCKERS_KEPT)
-        )
+        blockers = self._blockers(book, want)
         want.asked_ms, want.refused_by = at_ms, tuple(blockers)
         listed = (session.wants or {}).get(want.resource) is want
         room = self.refusals < limits.refusals and (
@@ -452,13 +453,12 @@ class Locks:
                 self._forget(want)
 
     def _hand_on(self, book: Book, old: Lock, new: Lock) -> None:
-        """Another lock takes this one's place: who was refused because of the old is so for the new."""
-        for want in list(book.refused.get(old, ())):
+        """Another lock takes the place of one that is dropped next: who was refused because of the old is so
+        for the new."""
+        for want in book.refused.get(old, ()):
             if want.session is not new.session and not (want.shared and new.shared):
                 want.refused_by = tuple(dict.fromkeys(new if it is old else it for it in want.refused_by))
                 book.refused.setdefault(new, {})[want] = None
-                self.out.wants[want] = True
-                del book.refused[old][want]
 
     def _turn(self, book: Book, want: Want, *, shared: bool) -> None:
         """A waiter asks for the other mode and keeps its place: a queue is in order of asking."""
@@ -489,6 +489,12 @@ class Locks:
         self.count -= 1
         self.out.locks[lock] = None
         self.out.happened("lock.released", at_ms, session, actor=actor, reason=reason, **_data(lock))
+
+    @staticmethod
+    def _blockers(book: Book, want: Want) -> list[Lock]:
+        """The locks to name as being in its way; of very many only some, for looking at them takes time."""
+        found = to_blame(book, want.session, want.resource, want.shared, want.order)
+        return list(islice(found, BLOCKERS_KEPT))
 
     def _note_blocking(self, blockers: list[Lock]) -> None:
         for lock in blockers:
@@ -560,7 +566,7 @@ def _turned_down(
 
 def _ask_again(want: Want) -> LockRequest:
     return LockRequest(
-        want.resource, "shared" if want.shared else "exclusive", want.activity, want.guidance, want.sticky
+        want.resource, "shared" if want.shared else None, want.activity, want.guidance, want.sticky
     )
 
 
