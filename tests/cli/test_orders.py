@@ -162,7 +162,7 @@ def test_a_backup_is_named_from_where_the_operator_stands(daemon, whosin):
     daemon.answers["POST backup"] = lambda _, body: {"path": body["path"], "bytes": 1_234_567}
     found = whosin("backup", "today.db")
     assert daemon.bodies("POST backup") == [{"path": str(Path.cwd() / "today.db")}]
-    assert found.stdout.endswith("today.db (1.2 MB).\n")
+    assert found.stdout.endswith("today.db (1.2 MB), and checked it.\n")
 
 
 def test_a_backup_never_overwrites(daemon, whosin):

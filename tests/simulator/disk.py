@@ -43,7 +43,8 @@ def _fresh(folder: Path) -> bytes:
         path = folder / "template.db"
         db = sqlite3.connect(path, isolation_level=None)
         schema.use_log(db, path)
-        schema.migrate(db, schema.migrations())
+        schema.migrate(db, path, schema.migrations())
+        schema.sign(db)
         db.execute("UPDATE meta SET value = ? WHERE key = 'store_id'", (STORE_ID,))
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         db.close()

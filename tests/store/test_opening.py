@@ -192,7 +192,7 @@ async def test_a_newer_schema_is_refused_with_both_versions_and_the_way_back(pat
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(
-        StoreRefused, match=rf"version 99.* up to {newest}.*newer Whosin again.*backup from before"
+        StoreRefused, match=rf"version 99.* up to {newest}\. .*newer Whosin again.*backup from before"
     ):
         await SqliteStore(path).open()
     assert version(path) == 99

@@ -16,7 +16,6 @@ from whosin.ports import HistoryQuery
 from whosin.store import SqliteStore, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.daemon import Daemon
@@ -82,13 +81,6 @@ async def test_the_history_of_an_upgraded_database_is_found_by_resource(version:
 # --- a daemon on it ------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=kept.versions(), ids=lambda number: f"v{number}")
-def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
-    made = Upgraded(request.param, tmp_path_factory.mktemp("upgraded"))
-    yield made
-    made.daemon.stop()
-
-
 class Upgraded:
     def __init__(self, version: int, folder: Path) -> None:
         self.version = version
@@ -125,7 +117,7 @@ def same(before: Any, now: Any, where: str = "") -> None:
 MOVING = ("locks", "companies", "history", "maintenance", "alerts")  # told of one by one
 
 
-def test_all_is_shown_that_was_shown_before(upgraded: Upgraded) -> None:
+def _all_is_shown_that_was_shown_before(upgraded: Upgraded) -> None:
     """Living and ended sessions, who blocks whom, the cleanup and what it holds back, follow-ups, access."""
     views = [one for one in upgraded.before["views"] if not one.startswith(MOVING)]
     assert len(views) >= 6
@@ -133,7 +125,7 @@ def test_all_is_shown_that_was_shown_before(upgraded: Upgraded) -> None:
         same(*upgraded.of(view), view)
 
 
-def test_locks_are_held_but_for_those_that_were_to_go_meanwhile(upgraded: Upgraded) -> None:
+def _locks_are_held_but_for_those_that_were_to_go_meanwhile(upgraded: Upgraded) -> None:
     before, now = upgraded.of("locks?limit=1000")
     kept_on = [lock for lock in before["items"] if not lock["release_at"]]
     assert {"menu-editor", "sales-order/SO-2", "*", "ledger"} <= {lock["resource"] for lock in kept_on}
@@ -144,7 +136,7 @@ def test_locks_are_held_but_for_those_that_were_to_go_meanwhile(upgraded: Upgrad
     } <= released
 
 
-def test_companies_have_as_many_in_them(upgraded: Upgraded) -> None:
+def _companies_have_as_many_in_them(upgraded: Upgraded) -> None:
     before, now = (
         {one["company"]: one for one in side["items"]} for side in upgraded.of("companies?limit=1000")
     )
@@ -153,7 +145,7 @@ def test_companies_have_as_many_in_them(upgraded: Upgraded) -> None:
         same({key: value for key, value in one.items() if key != "locks"}, now[name], name)
 
 
-def test_history_is_what_it_was_and_goes_on(upgraded: Upgraded) -> None:
+def _history_is_what_it_was_and_goes_on(upgraded: Upgraded) -> None:
     before, now = upgraded.of("history?limit=1000")
     assert len(before["items"]) > 30
     shown = {one["seq"]: one for one in now["items"]}
@@ -165,7 +157,7 @@ def test_history_is_what_it_was_and_goes_on(upgraded: Upgraded) -> None:
     assert not [kind for kind in fresh if kind.startswith("session.")], "nobody falls or goes by an upgrade"
 
 
-def test_closings_that_are_not_over_are_still_planned(upgraded: Upgraded) -> None:
+def _closings_that_are_not_over_are_still_planned(upgraded: Upgraded) -> None:
     before, now = upgraded.of("maintenance?limit=1000")
     today = datetime.now(UTC).isoformat()
     left = [one for one in before["items"] if one["until"] > today]
@@ -175,7 +167,7 @@ def test_closings_that_are_not_over_are_still_planned(upgraded: Upgraded) -> Non
     assert len(found) == len(left)
 
 
-def test_alerts_are_known_with_what_they_are_about(upgraded: Upgraded) -> None:
+def _alerts_are_known_with_what_they_are_about(upgraded: Upgraded) -> None:
     before, now = upgraded.of("alerts?limit=1000")
     found = {one["id"]: one for one in now["items"]}
     for one in before["items"]:
@@ -183,7 +175,7 @@ def test_alerts_are_known_with_what_they_are_about(upgraded: Upgraded) -> None:
         same(fixed, found[one["id"]])
 
 
-def test_tokens_accounts_and_passwords_let_one_in(upgraded: Upgraded) -> None:
+def _tokens_accounts_and_passwords_let_one_in(upgraded: Upgraded) -> None:
     secrets = upgraded.before["secrets"]
     assert secrets["tokens"].keys() == {"admin", "wallboard", "desk-1"}
     for token in secrets["tokens"].values():
@@ -195,8 +187,7 @@ def test_tokens_accounts_and_passwords_let_one_in(upgraded: Upgraded) -> None:
         assert secrets["operators"]
 
 
-def test_an_observer_gets_what_it_was_owed_and_clients_go_on(upgraded: Upgraded) -> None:
-    """Last in this file: it changes who is in."""
+def _an_observer_gets_what_it_was_owed_and_clients_go_on(upgraded: Upgraded) -> None:
     accounts = upgraded.before["secrets"]["accounts"]
     ear = Client(upgraded.port, "ear", username="ear", password=accounts["ear"], expiry_s=story.LONG_S)
     until(lambda: ear.events("session.logged_in"), what="what was owed from before")
@@ -212,3 +203,20 @@ def test_an_observer_gets_what_it_was_owed_and_clients_go_on(upgraded: Upgraded)
     assert locks["invoice/1"]["token"] > highest
     ear.close()
     gate.close()
+
+
+@every_version
+def test_a_daemon_goes_on_with_the_database_of_any_older_one(version: int, tmp_path: Path) -> None:
+    """One start for all of it."""
+    upgraded = Upgraded(version, tmp_path)
+    try:
+        _all_is_shown_that_was_shown_before(upgraded)
+        _locks_are_held_but_for_those_that_were_to_go_meanwhile(upgraded)
+        _companies_have_as_many_in_them(upgraded)
+        _history_is_what_it_was_and_goes_on(upgraded)
+        _closings_that_are_not_over_are_still_planned(upgraded)
+        _alerts_are_known_with_what_they_are_about(upgraded)
+        _tokens_accounts_and_passwords_let_one_in(upgraded)
+        _an_observer_gets_what_it_was_owed_and_clients_go_on(upgraded)
+    finally:
+        upgraded.daemon.stop()

@@ -28,6 +28,7 @@ SECTIONS = {
         "status": "status",
         "reload": "reload",
         "backup": "backup",
+        "restore": "restore",
     },
     "Who is in": {
         "sessions": "sessions",

@@ -32,9 +32,11 @@ def copy(db: sqlite3.Connection, source: Path, target: str, stopping: Callable[[
     """
     path = Path(target).expanduser().absolute()
     _check_target(path)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = part_of(path)
     try:
-        _copy(db, part, path, stopping)
+        fill(db, part, stopping)
+        _name(part, path)
+        flush(path.parent)
     except (sqlite3.Error, OSError) as error:
         if stopping():
             raise StoreError(
@@ -43,17 +45,13 @@ def copy(db: sqlite3.Connection, source: Path, target: str, stopping: Callable[[
         damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
         fault = store_error(error, source if damaged else path)
         raise StoreError(fault.kind, f"no backup was made: {fault}") from error
-
-
-def _copy(db: sqlite3.Connection, part: Path, path: Path, stopping: Callable[[], bool]) -> None:
-    os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        _fill(db, part, stopping)
-        _flush(part)
-        _name(part, path)
     finally:
         part.unlink(missing_ok=True)
-    _flush(path.parent)
+
+
+def part_of(path: Path) -> Path:
+    """A name for what is not whole yet."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def _check_target(path: Path) -> None:
@@ -63,11 +61,19 @@ def _check_target(path: Path) -> None:
         raise Refused("bad_path", f"{path.parent} is not a folder; make it first")
 
 
-def _fill(db: sqlite3.Connection, part: Path, stopping: Callable[[], bool]) -> None:
+def fill(
+    db: sqlite3.Connection,
+    part: Path,
+    stopping: Callable[[], bool],
+    change: Callable[[sqlite3.Connection], None] | None = None,
+) -> None:
+    """Make `part` (0600) a copy of the database, changed if wished, check it and flush it to the disk."""
+
     def go_on(*_: int) -> None:
         if stopping():
             raise InterruptedError
 
+    os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     with contextlib.closing(sqlite3.connect(part, isolation_level=None)) as target:
         target.set_progress_handler(lambda: int(stopping()), 100_000)
         target.execute("PRAGMA synchronous = OFF")  # it is flushed as a whole
@@ -78,12 +84,15 @@ def _fill(db: sqlite3.Connection, part: Path, stopping: Callable[[], bool]) -> N
         finally:
             db.execute("ROLLBACK")
         target.execute("PRAGMA journal_mode = DELETE")  # one file, that a read-only place can serve too
+        if change is not None:
+            change(target)
         found = target.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise StoreError("corrupt", f"the database is damaged, so no backup was made of it: {found}")
+    flush(part)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     if os.name == "nt" and path.is_dir():
         return  # Windows flushes names by itself
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -5,10 +5,13 @@ Owns `user_version` and `application_id`, and the decision whether a file is our
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from whosin import __version__
 from whosin.errors import StoreError, StoreRefused
+from whosin.store import keeping
 
 if TYPE_CHECKING:
     import sqlite3
@@ -55,9 +58,16 @@ def refuse_strangers(db: sqlite3.Connection, path: Path, newest: int) -> None:
             "it was left as it is. Set `store.url` to a file of its own"
         )
     if version > newest:
+        older = [copy for number, copy in keeping.kept(path).items() if number <= newest]
+        copy = shlex.quote(str(older[-1])) if older else "FILE"
+        way_back = (
+            f"{'the copy' if older else 'a backup'} from before the upgrade, without what happened since: "
+            f"whosin restore {copy} --database {shlex.quote(str(path))}"
+        )
         raise StoreRefused(
-            f"{path} has schema version {version}, made by a newer Whosin; this one knows up to {newest}. "
-            "Run the newer Whosin again, or put back a backup from before the upgrade"
+            f"{path} has schema version {version}, written by {writer(db) or 'a newer Whosin'}; this is "
+            f"Whosin {__version__}, which knows up to {newest}. It was left as it is. "
+            f"Run the newer Whosin again, or put back {way_back}"
         )
 
 
@@ -71,12 +81,28 @@ def use_log(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def migrate(db: sqlite3.Connection, known: Sequence[Migration]) -> None:
-    """Bring the file to the newest version, in one transaction."""
+def writer(db: sqlite3.Connection) -> str | None:
+    """Which program wrote it last; None where it did not say."""
+    if not _number(db, "SELECT count(*) FROM sqlite_master WHERE name = 'meta'"):
+        return None
+    row = db.execute("SELECT value FROM meta WHERE key = 'program'").fetchone()
+    return f"Whosin {row[0]}" if row is not None else None
+
+
+def sign(db: sqlite3.Connection) -> None:
+    """Leave our version, for a program that does not know what we have written."""
+    if writer(db) != f"Whosin {__version__}":
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('program', ?)", (__version__,))
+
+
+def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration]) -> None:
+    """Bring the file to the newest version, in one transaction, after a copy of what it was is kept."""
     version = _number(db, "PRAGMA user_version")
     steps = [step for step in known if step.version > version]
     if not steps:
         return
+    if version:
+        keeping.keep(db, path, version)
     script = "\n".join(step.sql for step in steps)
     try:
         db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {steps[-1].version};\nCOMMIT;")
@@ -84,6 +110,7 @@ def migrate(db: sqlite3.Connection, known: Sequence[Migration]) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+    keeping.forget(path)
 
 
 def check(db: sqlite3.Connection, path: Path) -> None:

@@ -93,7 +93,8 @@ class SqliteStore:
                 known = schema.migrations()
                 schema.refuse_strangers(db, self.path, known[-1].version)
                 schema.use_log(db, self.path)
-                schema.migrate(db, known)
+                schema.migrate(db, self.path, known)
+                schema.sign(db)
                 schema.check(db, self.path)
             except sqlite3.DatabaseError as error:
                 if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:

@@ -151,6 +151,7 @@ def load(db: sqlite3.Connection) -> Loaded:
     """All that the engine goes on with, as of one moment."""
     with _transaction(db, "BEGIN"), _no_collecting():
         meta = dict(db.execute(sql.META).fetchall())
+        meta.pop("program", None)  # the schema's
         last_seq, last_key, last_pass, last_followup, last_alert = db.execute(sql.LAST_NUMBERS).fetchone()
         passes = fetch(db, PassRow, sql.UNFINISHED_PASS)
         return Loaded(
