@@ -22,7 +22,7 @@ from whosin import __version__
 from whosin import settings as settings_room
 from whosin.clock import SystemClock
 from whosin.daemon import Daemon
-from whosin.errors import Refused, SettingsError, StoreError, StoreRefused
+from whosin.errors import CertificateError, Refused, SettingsError, StoreError, StoreRefused
 from whosin.model import Status
 from whosin.observe.counts import Counts
 from whosin.observe.journal import BadInputLog, Journal
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from whosin.observe.metrics import Metrics
     from whosin.ports.supervisor import Supervisor
     from whosin.settings import Settings
+    from whosin.tls import Served
 
 FLUSH_LOGS_EVERY_S = 60.0
+LOOK_AT_CERTIFICATES_EVERY_S = 60.0
 GARBAGE = 10_000, 50, 100
 """When the collector looks for circles: seldom, since what lives long is held without any. By its default it
 would walk through all that a wave of disconnects brings forth, again and again, for nothing."""
@@ -117,7 +119,7 @@ class App:
         self._supervision.begin(self._stop.set, self._reload_on_signal)
         try:
             await self._start()
-        except (OSError, StoreError, StoreRefused) as error:
+        except (OSError, StoreError, StoreRefused, CertificateError) as error:
             await self._close()
             problem = f"cannot start: {_in_words(error)}"
             self._supervision.failed(problem)
@@ -146,7 +148,10 @@ class App:
         self._say_where()
         for problem in self.settings.warnings():
             log.warning("settings.warning", problem=problem)
-        self._tasks = [asyncio.create_task(self._flush_logs(), name="logs")]
+        self._tasks = [
+            asyncio.create_task(self._flush_logs(), name="logs"),
+            asyncio.create_task(self._watch_certificates(), name="certificates"),
+        ]
         if self._reload_wanted:
             self._reload_on_signal()
 
@@ -163,6 +168,9 @@ class App:
         )  # fmt: skip
         try:
             await self._http.start()
+        except CertificateError as error:
+            self._http = None
+            raise CertificateError(f"http.tls_cert: {error}") from None
         except OSError as error:
             self._http = None
             raise OSError(error.errno, f"http.listen {http.listen}: {error.strerror or error}") from error
@@ -240,15 +248,44 @@ class App:
             guidance = rules_of(new)
         except SettingsError as error:
             raise Refused("settings", "; ".join(error.problems)) from None
-        if self._http is not None:
-            try:
-                self._http.reload_certificate()
-            except OSError as error:
-                raise Refused("settings", f"http.tls_cert cannot be used: {_in_words(error)}") from None
+        self._renew_certificates()
         self.settings = new
         self._journal.types = self._metrics.types = list(new.client_types)
         self._logs.set_level(new.log.level)
         return await self.daemon.adopt(new, actor, guidance)
+
+    def _served(self) -> dict[str, Served]:
+        """The certificates that are shown, by the setting that names them."""
+        found = {
+            "mqtt.listen_tls_cert": self.daemon.door_tls,
+            "http.tls_cert": None if self._http is None else self._http.served,
+        }
+        return {name: served for name, served in found.items() if served is not None}
+
+    def _renew_certificates(self) -> None:
+        """Take the files as they are now: all of them, or none. Refused `settings` with what is wrong."""
+        taken = []
+        for name, served in self._served().items():
+            try:
+                taken.append(served.prepare())
+            except CertificateError as error:
+                raise Refused("settings", f"{name}: {error}; the certificate in use stays") from None
+        for take in taken:
+            take()
+
+    async def _watch_certificates(self) -> None:
+        """Whoever renews them need not tell us."""
+        while True:
+            await asyncio.sleep(LOOK_AT_CERTIFICATES_EVERY_S)
+            self.look_at_certificates()
+
+    def look_at_certificates(self) -> None:
+        for name, served in self._served().items():
+            try:
+                if served.renew_if_changed():
+                    log.info("certificate.renewed", setting=name)
+            except CertificateError as error:
+                log.warning("certificate.not_renewed", setting=name, problem=str(error))
 
     # --- for the supervisor ---------------------------------------------------------------------------
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from whosin import __version__, wire
+from whosin import __version__, tls, wire
 from whosin import settings as settings_room
 from whosin.alerting import plan_of
 from whosin.alerts.office import Office
@@ -25,7 +23,7 @@ from whosin.cleanup import Cleanup
 from whosin.desk import Desk
 from whosin.desk.alerts import AlertsDesk
 from whosin.engine.engine import Engine, Pace
-from whosin.errors import StoreError
+from whosin.errors import CertificateError, StoreError
 from whosin.model import Event
 from whosin.mqtt.door import Door, DoorLimits
 from whosin.mqtt.door.observers import earliest, wants
@@ -34,6 +32,7 @@ from whosin.rules.guidance import Guidance
 from whosin.settings.guidance import NO_RULES, RuleSet
 
 if TYPE_CHECKING:
+    import ssl
     from random import Random
 
     from whosin.clock import SystemClock
@@ -88,6 +87,7 @@ class Daemon:
         self.alerts = Office(self.engine, self.cleanup, counts, plan_of(settings), random=random)
         self.desk.alerts = AlertsDesk(self.engine, self.alerts)
         self.door: Door | None = None
+        self.door_tls: tls.Served | None = None
         self.link: Link | None = None
         self._random = random
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,7 +100,8 @@ class Daemon:
     # --- life -----------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Open the store and take up what it kept. Raises OSError, StoreError, StoreRefused."""
+        """Open the store and take up what it kept. Raises OSError, StoreError, StoreRefused,
+        CertificateError."""
         loaded = await self.store.open()
         self.desk.restore(loaded)
         self.engine.begin(loaded, self._transports())
@@ -158,10 +159,10 @@ class Daemon:
         if mqtt.listen is not None:
             self.door = self._make_door()
         if mqtt.url is not None:
+            self._link_secrets()  # what is wrong with them is said now, and once
             self.link = Link(
                 mqtt.url.host, mqtt.url.port, client_id=mqtt.client_id, name=name, clock=self.clock,
-                tls=_client_tls(self.settings) if mqtt.url.tls else None, username=mqtt.username,
-                password=self.settings.mqtt_password(), random=self._random,
+                username=mqtt.username, secrets=self._link_secrets, random=self._random,
             )  # fmt: skip
         found: list[Transport | None] = [self.door, self.link]
         transports = [one for one in found if one is not None]
@@ -169,16 +170,39 @@ class Daemon:
             raise OSError("neither mqtt.listen nor mqtt.url is set: there is nothing to hear")
         return transports
 
+    def _link_secrets(self) -> tuple[ssl.SSLContext | None, str | None]:
+        """What the files for the broker say now: TLS, and the password. Raises OSError, CertificateError."""
+        settings, mqtt = self._started_with, self._started_with.mqtt
+        context = None
+        if mqtt.url is not None and mqtt.url.tls:
+            try:
+                context = tls.of_client(mqtt.ca_file, mqtt.cert_file, mqtt.key_file)
+            except CertificateError as error:
+                raise CertificateError(f"mqtt.ca_file, cert_file, key_file: {error}") from None
+        return context, settings.mqtt_password()
+
+    def _door_context(self) -> Callable[[], ssl.SSLContext] | None:
+        mqtt = self.settings.mqtt
+        if mqtt.listen_tls_cert is None:
+            return None
+        clients = None
+        if mqtt.listen_client_ca is not None:
+            required = mqtt.listen_client_cert == "required"
+            clients = tls.Clients(mqtt.listen_client_ca, mqtt.listen_client_crl, required)
+        try:
+            served = tls.Served(mqtt.listen_tls_cert, mqtt.listen_tls_key, clients)
+        except CertificateError as error:
+            raise CertificateError(f"mqtt.listen_tls_cert: {error}") from None
+        self.door_tls = served
+        return lambda: served.context
+
     def _make_door(self) -> Door:
         mqtt, limits = self.settings.mqtt, self.settings.limits
-        tls = None
-        if mqtt.listen_tls_cert is not None:
-            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            tls.load_cert_chain(mqtt.listen_tls_cert, mqtt.listen_tls_key)
         signed_in = self.settings.sign_in
         rate = limits.messages_per_s or (SIGNED_IN_RATE if signed_in else UNLIMITED_RATE)
         door = Door(
-            str(mqtt.listen), clock=self.clock, name=self.settings.daemon.name, tls=tls,
+            str(mqtt.listen), clock=self.clock, name=self.settings.daemon.name,
+            context=self._door_context(), certified=self.desk.account,
             authenticate=self.desk.sign_in if signed_in else None,
             limits=DoorLimits(
                 connections=limits.connections, client_rate=rate, client_burst=2 * rate,
@@ -288,16 +312,3 @@ def _pace(settings: Settings) -> Pace:
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
-
-
-def _text(path: Path | None) -> str | None:
-    return str(path) if path is not None else None
-
-
-def _client_tls(settings: Settings) -> ssl.SSLContext:
-    """For the link: the broker must prove who it is; we do where a certificate is given."""
-    mqtt = settings.mqtt
-    context = ssl.create_default_context(cafile=_text(mqtt.ca_file))
-    if mqtt.cert_file is not None:
-        context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
-    return context

@@ -15,6 +15,10 @@ class SettingsError(WhosinError):
         self.problems = problems
 
 
+class CertificateError(WhosinError):
+    """Files for TLS that cannot be used; the text names them, what was found and what is expected."""
+
+
 class BadInput(WhosinError):  # noqa: N818 - the domain's word
     """A message that breaks the wire contract. `reason` is the metric's label (rule 11)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import uuid
 from typing import Any
@@ -31,6 +32,7 @@ class Client:
         clean: bool = False,
         username: str | None = None,
         password: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.ident = ident or f"test-{uuid.uuid4()}"
         self.heard: list[tuple[str, Any]] = []
@@ -47,6 +49,8 @@ class Client:
         self.mqtt.reconnect_delay_set(0.1, 0.5)
         if username:
             self.mqtt.username_pw_set(username, password)
+        if tls is not None:
+            self.mqtt.tls_set_context(tls)
         if will:
             self.mqtt.will_set(will, b"{}", qos=1)
         options: dict[str, Any] = {}

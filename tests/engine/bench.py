@@ -83,6 +83,7 @@ class Wire:
     pending: list[Callable[[], None]] = field(default_factory=list)
     asked: int = 0
     asked_ms: int = 0
+    trouble: str = ""
     intake: Intake | None = None
     clock: HandClock | None = None
 

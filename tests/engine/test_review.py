@@ -13,6 +13,7 @@ import pytest
 
 from tests.engine.bench import BOSS, TYPES, Bench, HandClock, Line, Said
 from tests.engine.moody import Moody, moody, recovered, turns, until
+from tests.support.certificates import Authority, needs_openssl
 from whosin import settings as settings_room
 from whosin.app import App
 from whosin.desk import desk as desk_room
@@ -538,20 +539,35 @@ async def test_a_changed_setting_is_in_the_history_with_what_it_was_by_reload_an
     await again._close()
 
 
-async def test_a_certificate_that_cannot_be_read_refuses_the_whole_reload(tmp_path: Path) -> None:
-    class Broken:
-        def reload_certificate(self) -> None:
-            raise FileNotFoundError(2, "No such file or directory", "cert.pem")
+@needs_openssl
+async def test_a_certificate_that_cannot_be_used_refuses_the_whole_reload(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = Authority(tmp_path / "authority")
+    pair = authority.issue("localhost", server=True, into=tmp_path / "server")
+    door = f'[mqtt]\nlisten_tls_cert = "{pair.cert}"\nlisten_tls_key = "{pair.key}"\n'
 
-        async def stop(self) -> None: ...
+    def app_with(more: str = "") -> App:
+        app = _app(tmp_path)
+        app._config_path.write_text(app._config_path.read_text().replace("[mqtt]\n", door) + more)
+        return App(settings_room.load(app._config_path, {}), app._config_path, cast("Logs", Quiet()))
 
-    app = _app(tmp_path)
+    app = app_with()
     await app._start()
-    app._http = cast("Any", Broken())
-    _app(tmp_path, "[limits]\nsessions = 7\n")
-    with pytest.raises(Refused, match=r"cert\.pem"):
+    used = app.daemon.door_tls.context
+    pair.key.write_text("rubbish")
+    app_with("[limits]\nsessions = 7\n")
+    for _ in range(2):
+        app.look_at_certificates()
+    with pytest.raises(Refused, match=r"mqtt\.listen_tls_cert: .*; the certificate in use stays"):
         await app.reload("boss")
     assert app.engine.roll.policy.limits.sessions != 7
+    assert app.daemon.door_tls.context is used
+    authority.issue("localhost", server=True, into=tmp_path / "server")
+    app.look_at_certificates()
+    assert app.daemon.door_tls.context is not used
+    said = capsys.readouterr().out
+    assert (said.count("certificate.not_renewed"), said.count("certificate.renewed")) == (1, 1)
     await app._close()
 
 

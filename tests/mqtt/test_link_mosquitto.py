@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.mosquitto import (
     SHIPPED,
     Mosquitto,
@@ -18,6 +19,7 @@ from tests.support.mosquitto import (
     needs_mosquitto,
 )
 from tests.support.scripted_broker import Lines
+from whosin import tls
 from whosin.mqtt.codec import (
     V5,
     Connect,
@@ -408,13 +410,13 @@ async def test_leaving_a_broker_that_stands_still_takes_no_longer_than_allowed(
     way: str, tmp_path: Path, certificates: Path, links: Links
 ):
     listener = "listener {port} 127.0.0.1\nallow_anonymous true"
-    tls = None
+    context = None
     if way == "tls":
         listener += f"\ncertfile {certificates}/server.crt\nkeyfile {certificates}/server.key"
-        tls = ssl.create_default_context(cafile=str(certificates / "server.crt"))
+        context = ssl.create_default_context(cafile=str(certificates / "server.crt"))
     broker = Mosquitto(tmp_path, listener=listener).start()
     try:
-        link = await links.connected(broker.port, Intake(), tls=tls)
+        link = await links.connected(broker.port, Intake(), tls=context)
         broker.pause()
         async with asyncio.timeout(3.5):
             await link.stop()
@@ -471,12 +473,12 @@ def guarded(tmp_path: Path, certificates: Path) -> Iterator[Mosquitto]:
 async def test_over_tls_with_a_password_each_may_say_and_hear_its_own(
     guarded: Mosquitto, certificates: Path, links: Links
 ):
-    tls = ssl.create_default_context(cafile=str(certificates / "server.crt"))
+    context = ssl.create_default_context(cafile=str(certificates / "server.crt"))
     intake = Intake()
     link = await links.connected(
-        guarded.port, intake, tls=tls, username="whosin", password="whosin-secret", host="localhost"
+        guarded.port, intake, tls=context, username="whosin", password="whosin-secret", host="localhost"
     )
-    client = await Client.connect(guarded.port, tls=tls, username="acme", password=b"acme-secret")
+    client = await Client.connect(guarded.port, tls=context, username="acme", password=b"acme-secret")
     client.publish("whosin/v1/up/acme/c/another/login", b"forged session", packet_id=1)
     client.publish("whosin/v1/up/rival/c/x/login", b"forged site", packet_id=2)
     client.publish("whosin/v1/up/acme/c/x/login", b"own", packet_id=3)
@@ -492,10 +494,13 @@ async def test_a_wrong_password_or_an_unknown_certificate_is_said(
     guarded: Mosquitto, certificates: Path, links: Links, capsys: pytest.CaptureFixture[str]
 ):
     trusting = ssl.create_default_context(cafile=str(certificates / "server.crt"))
-    for tls, cause in ((trusting, "not_authorized"), (ssl.create_default_context(), "CERTIFICATE_VERIFY")):
+    for context, cause in (
+        (trusting, "not_authorized"),
+        (ssl.create_default_context(), "CERTIFICATE_VERIFY"),
+    ):
         intake = Intake()
         link = await links.start(
-            guarded.port, intake, tls=tls, username="whosin", password="wrong-secret", host="localhost"
+            guarded.port, intake, tls=context, username="whosin", password="wrong-secret", host="localhost"
         )
         said = ""
         async with asyncio.timeout(10):
@@ -506,3 +511,44 @@ async def test_a_wrong_password_or_an_unknown_certificate_is_said(
         assert "wrong-secret" not in said
         assert not link.ready
         await link.stop()
+
+
+async def test_files_for_the_broker_are_read_anew_for_each_connection(
+    guarded: Mosquitto, certificates: Path, links: Links, tmp_path: Path
+):
+    password = tmp_path / "password"
+    password.write_text("of before")
+
+    def secrets() -> tuple[ssl.SSLContext, str]:
+        return tls.of_client(certificates / "server.crt", None, None), password.read_text()
+
+    link = await links.start(guarded.port, Intake(), username="whosin", host="localhost", secrets=secrets)
+    await until(lambda: "not_authorized" in link.trouble)
+    password.unlink()
+    await until(lambda: "No such file" in link.trouble)
+    password.write_text("whosin-secret")
+    await until(lambda: link.ready)
+    assert link.trouble == ""
+
+
+@pytest.mark.parametrize(
+    ("trust", "host", "said"),
+    [
+        ("stranger", "localhost", "CERTIFICATE_VERIFY_FAILED"),
+        ("ours", "127.0.0.1", "not valid for '127.0.0.1'"),
+    ],
+)
+async def test_a_broker_that_does_not_prove_its_name_is_not_told_the_password(
+    tmp_path: Path, links: Links, trust: str, host: str, said: str
+):
+    ours, stranger = Authority(tmp_path / "ours"), Authority(tmp_path / "stranger")
+    cert, key = ours.issue("localhost", server=True, hosts="DNS:localhost")
+    listener = f"listener {{port}} 127.0.0.1\nallow_anonymous true\ncertfile {cert}\nkeyfile {key}"
+    broker = Mosquitto(tmp_path, listener=listener).start()
+    try:
+        context = tls.of_client((ours if trust == "ours" else stranger).ca, None, None)
+        link = await links.start(broker.port, Intake(), tls=context, host=host, username="w", password="p")
+        await until(lambda: said in link.trouble)
+        assert "New client connected" not in broker.log.read_text()
+    finally:
+        broker.stop()

@@ -135,6 +135,35 @@ class TestDoorAndLink:
             assert problem(tmp_path, text) == f"whosin.toml: {found}; expected both or neither"
 
     @pytest.mark.usefixtures("pem")
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ('listen_client_ca = "cert.pem"', "mqtt.listen_client_ca is set and mqtt.listen_tls_cert is not"),
+            ('listen_client_crl = "cert.pem"', "listen_client_crl is set and mqtt.listen_client_ca is not"),
+            (
+                'listen_client_cert = "required"',
+                'mqtt.listen_client_cert is "required" and mqtt.listen_client_ca is not set',
+            ),
+            (
+                'listen_client_ca = "cert.pem"\nlisten_tls_cert = "cert.pem"\nlisten_tls_key = "key.pem"',
+                "mqtt.listen_client_ca is set and sign-in is off at mqtt.listen 127.0.0.1:1883",
+            ),
+        ],
+    )
+    def test_certificates_of_clients_need_tls_and_sign_in(self, tmp_path, text, found):
+        assert found in problem(tmp_path, f"[mqtt]\n{text}")
+
+    @pytest.mark.usefixtures("pem")
+    def test_certificates_of_clients_go_with_a_door_for_others(self, tmp_path):
+        text = (
+            '[mqtt]\nlisten = "0.0.0.0:8883"\nlisten_tls_cert = "cert.pem"\nlisten_tls_key = "key.pem"\n'
+            'listen_client_ca = "cert.pem"\nlisten_client_crl = "cert.pem"\nlisten_client_cert = "required"'
+        )
+        settings = read(tmp_path, text)
+        assert settings.mqtt.listen_client_cert == "required"
+        assert settings.warnings() == []
+
+    @pytest.mark.usefixtures("pem")
     def test_what_belongs_to_the_link_needs_a_broker(self, tmp_path):
         found = problem(tmp_path, 'mqtt.username = "whosin"')
         wanted = "expected the broker's address in mqtt.url"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import ssl
-import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from tests.support.certificates import Authority, needs_openssl
 from tests.web.conftest import asking, render
+from whosin.errors import CertificateError
 from whosin.web.guard import BASE, BODY_LIMIT
 from whosin.web.server import Bounds, HttpServer
 
@@ -254,35 +256,74 @@ async def test_a_stranger_cannot_make_it_read(server: HttpServer) -> None:
         assert (await client.post(LOG_OFF, content=b" " * (BODY_LIMIT + 1), headers=JSON)).status_code == 401
 
 
+@needs_openssl
 async def test_it_serves_tls_and_takes_a_new_certificate_live(serve: Any, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    make_certificate(certificate, key)
-    server = await serve(loopback=False, tls_cert=str(certificate), tls_key=str(key))
+    old, new = Authority(tmp_path / "old"), Authority(tmp_path / "new")
+    pair = old.issue("localhost", server=True, into=tmp_path / "server")
+    server = await serve(loopback=False, tls_cert=str(pair.cert), tls_key=str(pair.key))
     assert server.url.startswith("https://127.0.0.1:")
-    async with asking(server, verify=ssl.create_default_context(cafile=str(certificate))) as client:
+    async with asking(server, verify=old.trusting()) as client:
         assert (await client.get("/healthz")).status_code == 200
-    make_certificate(certificate, key)
-    server.reload_certificate()
-    async with asking(server, verify=ssl.create_default_context(cafile=str(certificate))) as client:
+        new.issue("localhost", server=True, into=tmp_path / "server")
+        assert server.served.renew_if_changed()
+        assert (await client.get("/healthz")).status_code == 200  # the connection of before goes on
+    async with asking(server, verify=new.trusting()) as client:
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_a_certificate_that_cannot_be_used_is_an_os_error(
-    operations: FakeOperations, tmp_path: Path
-) -> None:
+@needs_openssl
+async def test_half_of_a_new_certificate_changes_nothing(serve: Any, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("localhost", server=True, into=tmp_path / "server")
+    server = await serve(loopback=False, tls_cert=str(pair.cert), tls_key=str(pair.key))
+    other = authority.issue("localhost", server=True, into=tmp_path / "other")
+    other.cert.replace(pair.cert)
+    with pytest.raises(CertificateError, match="does not belong to the certificate"):
+        server.served.prepare()
+    async with asking(server, verify=authority.trusting()) as client:
+        assert (await client.get("/healthz")).status_code == 200
+    other.key.replace(pair.key)
+    assert server.served.renew_if_changed()
+    async with asking(server, verify=authority.trusting()) as client:
+        assert (await client.get("/healthz")).status_code == 200
+
+
+@needs_openssl
+async def test_who_does_not_get_on_with_the_handshake_counts_and_goes(serve: Any, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = map(str, authority.issue("localhost", server=True))
+    bounds = Bounds(connections=3, handshake_s=1.0)
+    server = await serve(loopback=False, tls_cert=cert, tls_key=key, bounds=bounds)
+    silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(1), 10) == b""  # one too many
+    writer.close()
+    for reader, writer in silent:
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(1), 10) == b""
+        writer.close()
+    async with asking(server, verify=authority.trusting()) as client:
+        assert (await client.get("/healthz")).status_code == 200
+
+
+@needs_openssl
+async def test_a_request_right_behind_the_handshake_is_answered(serve: Any, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = map(str, authority.issue("localhost", server=True))
+    server = await serve(loopback=False, tls_cert=cert, tls_key=key)
+    ask = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: close\r\n\r\n".encode()
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = authority.trusting()
+        context.maximum_version = version
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+        writer.write(ask)
+        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+async def test_a_certificate_that_cannot_be_used_is_named(operations: FakeOperations, tmp_path: Path) -> None:
     nowhere = str(tmp_path / "none.pem")
     server = HttpServer(operations, render, "127.0.0.1", 0, loopback=True, tls_cert=nowhere, tls_key=nowhere)
-    with pytest.raises(OSError, match=r"."):
+    with pytest.raises(CertificateError, match=r"none\.pem"):
         await server.start()
-
-
-def make_certificate(certificate: Path, key: Path) -> None:
-    try:
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-             "-keyout", str(key), "-out", str(certificate)],
-            check=True, capture_output=True,
-        )  # fmt: skip
-    except FileNotFoundError:
-        pytest.skip("openssl is not installed")

@@ -192,7 +192,10 @@ class Desk(Access):
         return wire.rfc3339(self.engine.rows.wall(at_ms)) if at_ms else None
 
     def problems(self) -> list[str]:
-        found = [f"blind: nothing is received through the {name}" for name in self.engine.blind]
+        found = []
+        for name in self.engine.blind:
+            trouble = self.engine.transports[name].trouble
+            found.append(f"blind: nothing is received through the {name}{f': {trouble}' if trouble else ''}")
         problem = self.engine.committer.trouble
         if problem is not None:
             found.append(f"storage: {problem.kind}: {problem}")

@@ -117,6 +117,11 @@ class Transport(Protocol):
         """Takes events now; while False the outbox keeps them."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing is heard, as far as it knows; "" where it does not, or something is."""
+        ...
+
     def answer(self, topic: str, payload: bytes) -> None:
         """Hand one answer over; kept over a short loss of the connection, within bounds."""
         ...

@@ -70,6 +70,19 @@ class Mqtt:
         None, READABLE, "The door's certificate chain (PEM): it then speaks TLS."
     )
     listen_tls_key: Path | None = key(None, READABLE, "The private key (PEM) of listen_tls_cert.")
+    listen_client_ca: Path | None = key(
+        None,
+        READABLE,
+        "Certificates (PEM) of who signs clients' own; one that names an account stands for its password.",
+    )
+    listen_client_crl: Path | None = key(
+        None, READABLE, "Their list (PEM) of what they took back; an outdated one lets no certificate in."
+    )
+    listen_client_cert: str = key(
+        "optional",
+        choice("optional", "required"),
+        "Whether a client may come in without a certificate, by its password.",
+    )
     sign_in: str = key(
         "auto",
         choice("auto", "on", "off"),

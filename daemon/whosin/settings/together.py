@@ -99,8 +99,9 @@ def _patience(prefix: str, client: ClientType) -> Iterator[Clash]:
 def _door(settings: Settings) -> Iterator[Clash]:
     mqtt = settings.mqtt
     yield from _pair(mqtt, "mqtt", "listen_tls_cert", "listen_tls_key")
+    yield from _client_certificates(settings)
     if mqtt.listen is None:
-        for name in ("listen_tls_cert", "listen_tls_key"):
+        for name in ("listen_tls_cert", "listen_tls_key", "listen_client_ca", "listen_client_crl"):
             if getattr(mqtt, name) is not None:
                 yield Clash(
                     (f"mqtt.{name}", "mqtt.listen", "mqtt.url"),
@@ -116,6 +117,35 @@ def _door(settings: Settings) -> Iterator[Clash]:
             ("mqtt.sign_in", "mqtt.listen"),
             f'mqtt.sign_in is "off" and mqtt.listen is {mqtt.listen}, which others can reach; '
             'expected "auto" or "on", or mqtt.listen on loopback',
+        )
+
+
+def _client_certificates(settings: Settings) -> Iterator[Clash]:
+    mqtt = settings.mqtt
+    if mqtt.listen_client_ca is None:
+        if mqtt.listen_client_crl is not None:
+            yield Clash(
+                ("mqtt.listen_client_crl", "mqtt.listen_client_ca"),
+                "mqtt.listen_client_crl is set and mqtt.listen_client_ca is not; expected both or neither",
+            )
+        if mqtt.listen_client_cert == "required":
+            yield Clash(
+                ("mqtt.listen_client_cert", "mqtt.listen_client_ca"),
+                'mqtt.listen_client_cert is "required" and mqtt.listen_client_ca is not set; expected the '
+                "certificates of who signs clients' own in mqtt.listen_client_ca",
+            )
+        return
+    if mqtt.listen_tls_cert is None:
+        yield Clash(
+            ("mqtt.listen_client_ca", "mqtt.listen_tls_cert"),
+            "mqtt.listen_client_ca is set and mqtt.listen_tls_cert is not; expected listen_tls_cert and "
+            "listen_tls_key too, since clients show certificates in TLS only",
+        )
+    elif mqtt.listen is not None and not asks_sign_in(mqtt.sign_in, mqtt.listen):
+        yield Clash(
+            ("mqtt.listen_client_ca", "mqtt.sign_in", "mqtt.listen"),
+            f"mqtt.listen_client_ca is set and sign-in is off at mqtt.listen {mqtt.listen}; "
+            'expected mqtt.sign_in to be "on"',
         )
 
 

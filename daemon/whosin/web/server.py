@@ -6,7 +6,6 @@ loop are the daemon's. Must not know any route.
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
@@ -19,9 +18,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from whosin.operations import Operations
+from whosin.tls import Served
 from whosin.web.cookies import Front
 from whosin.web.early import Early, MetricsRender
 from whosin.web.gate import Gate
+from whosin.web.greeting import Greetings
 from whosin.web.hosts import Hosts
 from whosin.web.problem import MEDIA_TYPE, Problem
 from whosin.web.stream import Streams
@@ -35,6 +36,7 @@ class Bounds:
     requests_at_once: int = 64
     streams: int = 100
     head_bytes: int = 16 * 1024
+    handshake_s: float = 10.0
     receive_s: float = 30.0  # for one whole request, and for the first after connecting
     send_s: float = 30.0  # for a peer that does not read
     idle_s: int = 30  # between two requests
@@ -49,7 +51,7 @@ class HttpServer:
     besides those of loopback under which it may be asked. `tls_cert` and `tls_key` are PEM files.
     `behind_proxy`: a proxy does HTTPS, and tells in X-Forwarded-For who asks.
     `requests_per_s` is of each caller; 0: no limit.
-    `start` raises OSError when it cannot listen, or when the certificate cannot be used.
+    `start` raises OSError when it cannot listen, CertificateError when the certificate cannot be used.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class HttpServer:
         self._port = port
         self._bounds = bounds or Bounds()
         self._tls = (tls_cert, tls_key) if tls_cert else None
-        self._context: ssl.SSLContext | None = None
+        self.served: Served | None = None
+        """The certificate, once it listens by TLS."""
+        self._greetings: Greetings | None = None
         self._streams = Streams(self._bounds.streams, self._bounds.keep_alive_s)
 
         def make() -> ASGIApp:
@@ -100,15 +104,11 @@ class HttpServer:
     async def start(self) -> None:
         """Listen; `url` is known afterwards."""
         if self._tls:
-            self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            self._context.load_cert_chain(*self._tls)
+            self.served = Served(*self._tls)
+            self._greetings = self._seal(self.served)
         self._config.load()
         self._server = await asyncio.get_running_loop().create_server(
-            self._connect,
-            self._host,
-            self._port,
-            ssl=self._context,
-            ssl_handshake_timeout=10 if self._context else None,
+            self._greetings or self._connect, self._host, self._port
         )
         self._early.begin()
 
@@ -126,16 +126,13 @@ class HttpServer:
             name = f"[{name}]"
         return f"{'https' if self._tls else 'http'}://{name}:{self.port}"
 
-    def reload_certificate(self) -> None:
-        """Use the certificate files as they are now, for connections from now on."""
-        if self._context is not None and self._tls is not None:
-            self._context.load_cert_chain(*self._tls)
-
     async def stop(self) -> None:
         """Listen no more, end the streams, let answers under way leave within `stop_s`, close everything."""
         if self._server is None:
             return
         self._server.close()
+        if self._greetings is not None:
+            self._greetings.stop()
         self._streams.close()
         for connection in list(self._state.connections):
             if not connection.transport.is_closing():  # a TLS transport closed twice forgets its connection
@@ -155,6 +152,16 @@ class HttpServer:
 
     def _connect(self) -> asyncio.Protocol:
         return Connection(self._config, self._state, self._bounds)
+
+    def _seal(self, served: Served) -> Greetings:
+        """By TLS: who has not been greeted yet counts too."""
+        most = self._bounds.connections
+        return Greetings(
+            lambda: served.context,
+            lambda greeted: len(self._state.connections) + greeted < most,
+            self._connect,
+            self._bounds.handshake_s,
+        )
 
 
 def _config(app: Any, bounds: Bounds) -> Config:

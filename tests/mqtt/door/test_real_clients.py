@@ -27,14 +27,14 @@ PATIENCE_S = 10
 
 
 @asynccontextmanager
-async def opened(*, signed_in=True, tls=None):
+async def opened(*, signed_in=True, context=None):
     intake = FakeIntake(acking=True)
     door = Door(
         "127.0.0.1:0",
         clock=SystemClock(),
         name="whosin",
         authenticate=authenticate if signed_in else None,
-        tls=tls,
+        context=context,
     )
     await door.start(intake)
     try:
@@ -270,7 +270,7 @@ async def test_tls(tmp_path):
     )  # fmt: skip
     ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ours.load_cert_chain(tmp_path / "cert", tmp_path / "key")
-    async with opened(tls=ours) as (door, intake):
+    async with opened(context=lambda: ours) as (door, intake):
         one = Paho(door, paho.MQTTv5)
         one.client.tls_set(str(tmp_path / "cert"))
         await one.start()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whosin.mqtt.door.door import Door
 
 TURN: Final = 8  # why reading is paused: the line (`connection` has the other bits)
-KEPT: Final = 256 * 1024  # bytes that may be unread where the system does not say; decrypted ones, too
+KEPT: Final = 256 * 1024  # bytes that may be unread beyond what the system says, or where it says nothing
 LONG_MS: Final = 2_000  # of what breaks after being behind for so long, those who spoke have to come back
 
 

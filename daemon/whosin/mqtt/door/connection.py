@@ -44,6 +44,7 @@ from whosin.mqtt.codec import (
 from whosin.mqtt.codec.reasons import ALLOWED
 from whosin.mqtt.door import greeting, subscribing
 from whosin.mqtt.door.access import UP
+from whosin.mqtt.door.sealed import Sealed
 from whosin.mqtt.door.wheel import Timer
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 RATE: Final = 1
 INTAKE: Final = 2
 ACKS: Final = 4
-"""Why reading is paused; bits, since several can hold. One more is `backlog.TURN`."""
+"""Why reading is paused; bits, since several can hold. More are `backlog.TURN` and `sealed.HANDSHAKE`."""
 
 _lines = count(1)
 
@@ -80,6 +81,7 @@ class Connection(asyncio.BufferedProtocol):
         self.window = door.limits.in_flight
         self.decoder = Decoder(Side.CLIENT, None, door.limits.packet, _TOPICS_OF_ONE)
         self.timer = Timer(self._time_is_up)
+        self.sealed = Sealed(self) if door.seals else None
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
         self._out_bytes = 0
@@ -104,7 +106,7 @@ class Connection(asyncio.BufferedProtocol):
             self.closed = True
             self._transport.abort()
             return
-        self.door.wheel.arm(self.timer, self.heard_ms + self.door.limits.connect_ms)
+        self.door.wheel.arm(self.timer, self.until_connected_ms())
         if self.door.holding:
             self.pause(INTAKE)
 
@@ -118,7 +120,8 @@ class Connection(asyncio.BufferedProtocol):
         backlog, whole = self.door.backlog, nbytes == len(self.door.piece)
         if whole:
             backlog.behind(self)
-        self.data_received(bytes(self.door.piece[:nbytes]))
+        take = self.data_received if self.sealed is None else self.sealed.received
+        take(bytes(self.door.piece[:nbytes]))
         if self.closed:
             return
         backlog.read(self, nbytes, whole=whole)
@@ -150,6 +153,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.wheel.cancel(self.timer)
         self._transport = None
+        if self.sealed is not None:
+            self.sealed.gone()
         if not self.closed:
             self.closed = True
             if exc is None:  # the end of what it said, read behind all else
@@ -329,7 +334,12 @@ class Connection(asyncio.BufferedProtocol):
         data = b"".join(self._out)
         self._out.clear()
         self._out_bytes = 0
-        if not transport.is_closing():
+        self.write(data if self.sealed is None else self.sealed.seal(data))
+
+    def write(self, data: bytes) -> None:
+        """To the socket, as it is."""
+        transport = self._transport
+        if transport is not None and data and not transport.is_closing():
             transport.write(data)
             if not self.closed and transport.get_write_buffer_size() > self.door.limits.write_hard:
                 self.end(Reason.QUOTA_EXCEEDED, "slow")
@@ -432,7 +442,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.abort()
             return
         if self.session is None and self._paused:
-            self.door.wheel.arm(self.timer, self.door.awake_ms() + self.door.limits.connect_ms)
+            self.door.wheel.arm(self.timer, self.until_connected_ms())
             return
         if self.session is None:
             self.door.count("connect_timeout")
@@ -445,6 +455,14 @@ class Connection(asyncio.BufferedProtocol):
             self.end(Reason.KEEP_ALIVE_TIMEOUT, "keep_alive")
 
     # --- the end
+
+    def until_connected_ms(self) -> int:
+        return self.door.awake_ms() + self.door.limits.connect_ms
+
+    def said_all(self) -> None:
+        """As after the end of a stream: nothing more will be said, and all that was has been handed over."""
+        if self._transport is not None:
+            self._transport.close()
 
     def end(self, reason: Reason, cause: str, *, willing: bool = True) -> None:
         """Close for this reason, told to the peer where MQTT has words for it (5). Counted by `cause`."""
@@ -471,6 +489,7 @@ class Connection(asyncio.BufferedProtocol):
             if hard:
                 self._transport.abort()
             else:
+                self.write(b"" if self.sealed is None else self.sealed.goodbye())
                 self._transport.close()
                 self.door.wheel.arm(self.timer, self.door.awake_ms() + self.door.limits.linger_ms)
         self.door.gone(self, willing=willing)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from whosin.errors import SettingsError
 from whosin.mqtt.codec import Publish, Reason
 from whosin.mqtt.door import observers
 from whosin.mqtt.door.access import ROOT
+from whosin.mqtt.door.address import address_of
 from whosin.mqtt.door.backlog import Backlog
 from whosin.mqtt.door.connection import INTAKE, Connection
 from whosin.mqtt.door.filters import AS_PUBLISHED, QOS, FilterTree
 from whosin.mqtt.door.limits import DoorLimits
+from whosin.mqtt.door.sealed import Handshakes
 from whosin.mqtt.door.session import Queued, Room, Session
 from whosin.mqtt.door.wheel import GRAIN_MS, Timer, Wheel
 
@@ -44,9 +44,12 @@ class Door:
     """`authenticate` None switches sign-in off, which only a loopback address allows.
 
     `listen` is `host:port`, `[address]:port` for IPv6; port 0 takes a free one, `port` then tells which.
+    `context` switches TLS on and is asked for each connection. `certified` gives the account of the name in a
+    certificate that the context has accepted.
     """
 
     source = "door"
+    trouble = ""
 
     def __init__(
         self,
@@ -55,11 +58,12 @@ class Door:
         clock: Clock,
         name: str,
         authenticate: Callable[[str, bytes], Account | None] | None = None,
-        tls: ssl.SSLContext | None = None,
+        context: Callable[[], ssl.SSLContext] | None = None,
+        certified: Callable[[str], Account | None] = lambda _name: None,
         limits: DoorLimits | None = None,
         store_observer: Callable[[str, ObserverRow | None], None] = lambda _name, _row: None,
     ) -> None:
-        self.host, self.port = _address(listen, signed_in=authenticate is not None)
+        self.host, self.port = address_of(listen, signed_in=authenticate is not None)
         self.clock = clock
         self.authenticate = authenticate
         self.limits = limits or DoorLimits()
@@ -76,7 +80,9 @@ class Door:
         self._owed: list[Callable[[], None]] = []  # for events handed over meanwhile
         self._store_observer = store_observer
         self._last_seq = 0
-        self._tls = tls
+        self._context = context
+        self.certified = certified
+        self.handshakes = Handshakes(self)
         self._ticked_ms = clock.now_ms()
         self._stalled_ms = 0
         self.wheel = Wheel(self._ticked_ms)
@@ -106,9 +112,8 @@ class Door:
         self.begin(intake)
         assert self._loop is not None
         self._server = await self._loop.create_server(
-            lambda: Connection(self), self.host, self.port, ssl=self._tls, backlog=1024,
-            ssl_handshake_timeout=None if self._tls is None else self.limits.connect_ms / 1000,
-        )  # fmt: skip
+            lambda: Connection(self), self.host, self.port, backlog=1024
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         intake.sighted(self.source, self.clock.now_ms())
         self._ticker = self._loop.call_later(TICK_S, self._tick)
@@ -278,6 +283,14 @@ class Door:
             self.tick()
 
     # --- for connections
+
+    @property
+    def seals(self) -> bool:
+        return self._context is not None
+
+    def context(self) -> ssl.SSLContext:
+        assert self._context is not None, "asked for by connections that speak TLS"
+        return self._context()
 
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more."""
@@ -476,18 +489,3 @@ class Door:
         if session.connection is not None:
             session.connection.end(Reason.QUOTA_EXCEEDED, "slow")
         self.forget(session)
-
-
-def _address(listen: str, *, signed_in: bool) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal() or int(port) > 0xFFFF:
-        raise SettingsError([f"mqtt.listen is {listen!r}; expected host:port, for example 127.0.0.1:1883"])
-    loopback = host == "localhost"
-    with contextlib.suppress(ValueError):
-        loopback = ipaddress.ip_address(host).is_loopback
-    if not loopback and not signed_in:
-        raise SettingsError(
-            [f"mqtt.listen is {listen!r} with sign-in off; without sign-in only loopback is allowed"]
-        )
-    return host, int(port)

@@ -67,9 +67,23 @@ def _sign_in(connection: Connection, packet: Connect) -> tuple[Account | None, b
     authenticate = connection.door.authenticate
     if authenticate is None:
         return None, True
+    shown = None if connection.sealed is None else connection.sealed.certified
+    if shown is not None:
+        return _by_certificate(connection, packet, shown)
     if packet.username is None or packet.password is None:
         return None, False
     account = authenticate(packet.username, packet.password)
+    return account, account is not None
+
+
+def _by_certificate(connection: Connection, packet: Connect, name: str) -> tuple[Account | None, bool]:
+    """A certificate stands for the password of the account that it names; what is said besides must fit."""
+    if packet.username not in (None, "", name):
+        return None, False
+    account = connection.door.certified(name)
+    authenticate = connection.door.authenticate
+    if account is not None and packet.password and authenticate is not None:
+        account = authenticate(name, packet.password)
     return account, account is not None
 
 

@@ -17,7 +17,11 @@ class DoorLimits:
     """Connections that have not sent CONNECT yet. When everybody comes back at once, so many are accepted
     before the first is read."""
     connect_ms: int = 10_000
-    """From the connection to its CONNECT."""
+    """From the connection to its CONNECT, a TLS handshake included."""
+    handshakes: int = 1_000
+    """TLS handshakes under way; who comes then waits in line."""
+    handshakes_at_once: int = 4
+    """Steps of handshakes in one turn of the loop, for which everybody else has to wait."""
     packet: int = 16 * 1024
     """Largest packet of a client: twice the largest payload that means something, so that a payload a
     little too large is counted as such and costs nobody the connection."""

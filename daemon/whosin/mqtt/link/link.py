@@ -6,11 +6,13 @@ Owns: the one task that keeps a connection up, and `ports.Transport`. Must not k
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
+from whosin.errors import WhosinError
 from whosin.mqtt.codec import V5, Reason, encode
 from whosin.mqtt.link.backoff import Backoff
 from whosin.mqtt.link.connection import SOURCE, Connection, Login, Tools
@@ -44,8 +46,10 @@ class Dial(Protocol):
 class Link:
     """See `ports.Transport`. Durations are seconds.
 
-    `tls` None: plain TCP. `name` is the daemon's, told on `whosin/v1/daemon/<name>`. `client_id` must be
-    this daemon's alone: the broker keeps its messages under it for `session_expiry_s` while it is away.
+    `tls` None: plain TCP. `secrets` gives TLS and password instead, anew for each connection; an OSError or
+    WhosinError of it is told as the reason why there is none. `name` is the daemon's, told on
+    `whosin/v1/daemon/<name>`. `client_id` must be this daemon's alone: the broker keeps its messages under it
+    for `session_expiry_s` while it is away.
     `later` and `dial` are the event loop's unless a test brings its own.
     """
 
@@ -62,6 +66,7 @@ class Link:
         tls: ssl.SSLContext | None = None,
         username: str | None = None,
         password: str | None = None,
+        secrets: Callable[[], tuple[ssl.SSLContext | None, str | None]] | None = None,
         keep_alive_s: int = 10,
         ping_every_s: float = 3.0,
         ping_timeout_s: float = 5.0,
@@ -76,6 +81,7 @@ class Link:
     ) -> None:
         self.host = host
         self.port = port
+        self._secrets = secrets or (lambda: (tls, password))
         self._tls = tls
         self._clock = clock
         self._later = later
@@ -96,6 +102,7 @@ class Link:
         self._tools: Tools | None = None
         self._task: asyncio.Task[None] | None = None
         self._delay_s = 0.0
+        self._cause = ""
 
     # --- ports.Transport ---
 
@@ -103,6 +110,10 @@ class Link:
     def ready(self) -> bool:
         connection = self._connection
         return connection is not None and connection.open and self._outgoing.roomy
+
+    @property
+    def trouble(self) -> str:
+        return "" if self.ready else self._cause
 
     @property
     def asked_ms(self) -> int:
@@ -167,10 +178,12 @@ class Link:
         if clean_start:
             self._broken = 0
             self._quiet.tell("error", "link.session_dropped", after_protocol_errors=_BROKEN_IN_A_ROW)
-        connection = Connection(self._login, tools, clean_start=clean_start)
         try:
+            self._tls, password = self._secrets()
+            login = replace(self._login, password=password)
+            connection = Connection(login, tools, clean_start=clean_start)
             await self._dial(lambda: connection)
-        except (OSError, UnicodeError) as error:  # a host name that cannot be one is a UnicodeError
+        except (OSError, UnicodeError, WhosinError) as error:  # UnicodeError: a host name that cannot be one
             self._delay_s = self._backoff.next_s()
             self._say("link.refused", str(error) or type(error).__name__)
             return
@@ -200,6 +213,7 @@ class Link:
             return await loop.create_connection(factory, self.host, self.port, ssl=self._tls)
 
     def _say(self, event: str, cause: str, **fields: object) -> None:
+        self._cause = cause
         retry_s = round(self._delay_s, 1)
         self._quiet.say("warning", event, cause, cause=cause, retry_s=retry_s, **fields)
 
