@@ -117,3 +117,7 @@ def test_a_refused_login_leaves_an_event_that_says_who_wanted_in_from_where_and_
     assert (event.type, event.at_ms, event.site, event.company) == ("session.refused", 5, "s", "A")
     assert (event.session, event.user, event.actor, event.reason) == ("s1", "anna", None, "this id is taken")
     assert event.data == {"code": "conflict", "client": "desktop", "machine": "PC-07"}
+
+
+def test_who_says_nothing_of_a_connection_came_by_none_that_is_told_apart():
+    assert Sender("door", "s", "A", "s1").line == 0

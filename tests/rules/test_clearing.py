@@ -116,3 +116,10 @@ def test_one_that_is_held_back_and_over_is_not_kept_in_mind():
     assert list(d.roll._clearing._parked) == [d.session("s0")]
     d.remove(331 * S, "s0")
     assert not d.roll._clearing._parked
+
+
+def test_those_of_a_company_that_was_added_are_counted_too():
+    d = crowd(quiet_since=100 * S, quiet=5)
+    d.roll.suspect(d.session("s0"), START + 300 * S)
+    d.login(301 * S, "other", user="otto", company="B")
+    assert d.session("other") in d.roll._clearing._peers("s")

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from tests.rules.driver import Driver
-from whosin.rules.guidance import REMEMBERED, Guidance, Rule, ids
+from tests.rules.driver import START, Driver
+from whosin.model import Followup
+from whosin.rules.guidance import REMEMBERED, SEVERITIES, Guidance, Rule, ids
 
 S = 1_000
 ORDER = Rule("order", "normal", "Ask.", "Look.", resource=("sales-order", "sales-order/*"))
@@ -66,6 +67,16 @@ def test_the_first_that_matches_counts_unless_the_client_names_another():
     assert rule("sales-order/SO-1", named="no-such-rule") == "order"
 
 
+def test_a_rule_is_found_by_its_name():
+    assert RULES.named("ledger") is LEDGER
+    assert RULES.named("no-such-rule") is None
+
+
+def test_a_rule_is_normal_unless_it_says_that_it_is_critical():
+    assert SEVERITIES == ("normal", "critical")
+    assert Rule("any").severity == "normal"
+
+
 def test_a_rule_that_asks_for_nothing_is_only_for_those_who_name_it():
     assert rule("x", guidance=Guidance([NAMED])) is None
 
@@ -110,6 +121,25 @@ def test_what_the_client_type_asks_for_does_not_come_on_top_of_a_lock_s_rule():
     assert advice("sales-order/1", client="api") == [("order", "sales-order/1")]
 
 
+def test_a_lock_has_the_rule_of_its_client_type_or_that_which_its_client_named():
+    assert advice("x", client="api") == [("robot", "x")]
+    assert advice("x", guidance="prove-balances") == [("prove-balances", "x")]
+
+
+def test_what_one_of_its_locks_asks_for_anyway_does_not_come_on_top_for_the_login():
+    assert advice("x", "sales-order/1", activity="payroll") == [("payroll", "x"), ("order", "sales-order/1")]
+
+
+@pytest.mark.parametrize(
+    ("rules", "idle", "busy"),
+    [([ORDER], False, False), ([PAYROLL], False, True), ([ROBOT], True, True), ([], False, False)],
+)
+def test_one_without_locks_is_looked_at_only_where_a_rule_could_match_it(rules, idle, busy):
+    guidance = Guidance(rules)
+    assert guidance.without_locks(session(Driver())) is idle
+    assert guidance.without_locks(session(Driver(), activity="walks about")) is busy
+
+
 def test_ids_are_named_once():
     assert ids(RULES.of_session(session(Driver(), "sales-order/1", "sales-order/2"))) == ["order"]
 
@@ -118,7 +148,8 @@ def test_answers_are_remembered_within_a_bound():
     guidance = Guidance([ORDER])
     for n in range(REMEMBERED + 10):
         guidance.rule_for(f"sales-order/{n}", None, "desktop")
-    assert len(guidance._found) <= REMEMBERED
+        assert len(guidance._found) <= REMEMBERED
+    assert len(guidance._found) == 10
 
 
 def test_no_glob_takes_long():
@@ -177,6 +208,27 @@ def test_a_logout_is_in_order_and_leaves_nothing():
     session(d, "sales-order/1")
     d.logout(3, "s1")
     assert opened(d) == []
+
+
+def test_what_is_left_to_do_is_kept_and_told_with_all_that_belongs_to_it():
+    d = with_rules()
+    session(d, "nominal-ledger/4000", activity="payroll")  # which has nothing to do afterwards
+    d.lock(2, "s1", "sales-order/1")
+    it = d.session("s1")
+    d.remove(3, "s1")
+    assert d.roll.out.followups == [
+        Followup(1, START + 3, it, "nominal-ledger/4000", "ledger", "critical", "Prove."),
+        Followup(2, START + 3, it, "sales-order/1", "order", "normal", "Look."),
+    ]
+    assert [event.data["severity"] for event in d.happened("followup.opened")] == ["critical", "normal"]
+    assert opened(d) == [(1, "ledger", "nominal-ledger/4000"), (2, "order", "sales-order/1")]
+
+
+def test_what_has_nothing_to_do_afterwards_does_not_hide_what_has():
+    d = with_rules()
+    session(d, "x", "sales-order/1", activity="payroll")
+    d.remove(3, "s1")
+    assert opened(d) == [(1, "order", "sales-order/1")]
 
 
 def test_a_rule_without_an_after_leaves_nothing():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.rules.driver import DOOR, LINK, START, Driver
-from whosin.messages import BARE_HEARTBEAT, Login
+from whosin.messages import BARE_HEARTBEAT, Heartbeat, Login, Message
 from whosin.model import Status, line_of
 from whosin.rules.roll import Sender
 
@@ -23,6 +23,13 @@ class Lines(Driver):
         else:
             self.roll.beat(self.session(ident), now, source, number)
         self._collect()
+
+    def say(self, at: int, ident: str, number: int, message: Message, *, source: str = DOOR) -> None:
+        if message is BARE_HEARTBEAT:
+            self.via(at, ident, number, source=source)
+        else:
+            self.roll.receive(Sender(source, "s", "A", ident, line=number), message, START + at)
+            self._collect()
 
     def behind(self, at: int, number: int, *, source: str = DOOR) -> None:
         self.roll.behind(source, number, START + at)
@@ -123,9 +130,22 @@ def test_who_spoke_through_one_that_broke_unread_waits_until_it_is_given_up(d: L
 def test_who_comes_back_after_the_break_waits_no_more(d: Lines):
     d.behind(200 * S, 1)
     d.roll.broke(DOOR, 1, START + 240 * S)
+    d.via(240 * S, "b", 1)
     d.via(240 * S + 1, "a", 1)
     d.pass_to(541 * S)
     assert ("a", 540 * S + 1) in d.fallen()
+    assert d.status("b") is Status.ACTIVE, "that was before it broke"
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("said", [BARE_HEARTBEAT, Heartbeat(activity="x")])
+def test_who_waited_and_comes_back_after_the_break_has_a_deadline_at_once(d: Lines, number: int, said):
+    d.behind(200 * S, 1)
+    d.roll.broke(DOOR, 1, START + 240 * S)
+    d.pass_to(350 * S)
+    d.say(299 * S, "a", number, said)  # it lay in the inbox
+    d.pass_to(599 * S)
+    assert ("a", 599 * S) in d.fallen()
     assert d.status("b") is Status.ACTIVE
 
 
@@ -139,6 +159,30 @@ def test_one_that_broke_twice_is_given_up_after_the_second(d: Lines):
     assert d.fallen() == [("c", 300 * S)]
     d.roll.give_up(DOOR, 1, START + 260 * S)
     d.pass_to(400 * S)
+    assert len(d.fallen()) == 3
+
+
+def test_of_one_that_broke_twice_nothing_is_known_since_it_was_first_read(d: Lines):
+    d.lost(100 * S, "b")  # falls at 175 s, which had been read
+    d.lost(160 * S, "a")  # falls at 235 s
+    d.behind(200 * S, 1)
+    d.roll.broke(DOOR, 1, START + 240 * S)
+    d.behind(250 * S, 1)
+    d.roll.broke(DOOR, 1, START + 260 * S)
+    d.pass_to(265 * S)
+    assert d.fallen() == [("b", 175 * S)]
+
+
+def test_what_is_due_when_it_was_read_before_it_broke_does_not_wait(d: Lines):
+    d.behind(300 * S, 1)
+    d.roll.broke(DOOR, 1, START + 310 * S)
+    d.pass_to(320 * S)
+    assert len(d.fallen()) == 3
+
+
+def test_giving_up_one_that_did_not_break_is_harmless(d: Lines):
+    d.roll.give_up(DOOR, 1, START + 240 * S)
+    d.pass_to(300 * S)
     assert len(d.fallen()) == 3
 
 
@@ -214,3 +258,40 @@ def test_a_beat_by_the_same_connection_moves_nothing(d: Lines):
     d.via(10 * S, "a", 1)
     assert d.session("a").filed_ms == before
     assert BARE_HEARTBEAT.user is None
+
+
+@pytest.mark.parametrize("said", [BARE_HEARTBEAT, Heartbeat(activity="x")])
+@pytest.mark.parametrize("at", [250 * S, 310 * S])
+@pytest.mark.parametrize("source", [DOOR, LINK])
+def test_who_is_heard_by_another_connection_waits_for_that_from_then_on(d: Lines, said, at: int, source: str):
+    d.pass_to(at)
+    d.say(at, "a", 3, said, source=source)
+    d.behind(at + 10 * S, 3, source=source)
+    d.pass_to(at + 400 * S)
+    assert ("a", at + 300 * S) not in d.fallen()
+    d.caught_up(3, source=source)
+    d.pass_to(at + 400 * S)
+    assert ("a", at + 300 * S) in d.fallen()
+
+
+def test_a_beat_by_no_connection_that_is_told_apart_is_one_of_none(d: Lines):
+    d.login(0, "e")
+    d.roll.beat(d.session("e"), START + 1, DOOR)
+    assert d.session("e").line == 0
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+def test_those_who_wait_take_nobodys_place_where_time_comes_in_steps(d: Lines, limit: int):
+    for ident in ("e", "f", "g", "h"):
+        d.via(0, ident, 2 if ident < "g" else 1, login=True)
+    d.behind(200 * S, 2)
+    d.prove(300 * S)
+    watch = d.roll.watches[DOOR]
+    taken = [session.id for _, session in watch.take(START + 300 * S, limit)]
+    assert taken == ["a", "b", "g", "h"][:limit]
+    if limit > 2:
+        assert watch.held == {2: {d.session(ident): None for ident in "cef"}}
+    assert watch.waits_for(d.session("c"), START + 300 * S) == 2
+    assert watch.waits_for(d.session("a"), START + 300 * S) == 0
+    d.caught_up(2)
+    assert watch.waits_for(d.session("c"), START + 300 * S) == 0

@@ -601,7 +601,10 @@ def test_when_a_session_ends_its_locks_are_released_exactly_once_and_the_next_ge
         d.lock(0, "anna", path)
     d.lock(1, "ben", "a", wait_s=4_000)
     d.beat(20 * S, "ben")
-    (d.logout if how == "logout" else d.remove)(20 * S, "anna")
+    if how == "logout":
+        d.logout(20 * S, "anna")
+    else:
+        assert [lock.resource for lock in d.remove(20 * S, "anna")] == ["a", "b", "c/d"]
     released = d.happened("lock.released")
     assert sorted(event.data["resource"] for event in released) == ["a", "b", "c/d"]
     assert held(d) == {("ben", "a")}
@@ -612,7 +615,7 @@ def test_when_a_session_ends_its_locks_are_released_exactly_once_and_the_next_ge
 def test_an_operators_removal_says_what_went_what_stays_and_until_when(d):
     d.lock(0, "anna", "a")
     d.lock(0, "anna", "menu", sticky=True)
-    d.remove(10 * S, "anna")
+    assert d.remove(10 * S, "anna") == []
     (event,) = d.happened("session.removed")
     assert event.data["released"] == []
     assert event.data["held"] == [{"resource": "a", "release_at_ms": START + 15 * S}]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.rules.driver import START, Driver
+from tests.rules.driver import DEFAULTS, START, Driver
 from whosin.rules.maintenance import MINUTE_MS, Closures, Step, Window, due, minutes_left, warned
 
 NOON = 1_700_000_000_000
@@ -81,11 +83,33 @@ def test_only_administrators_come_in_while_it_is_closed():
     assert closures.closed("s", "A", "anna") is not None
 
 
-def test_a_company_s_window_closes_no_other_company():
+def test_a_company_s_window_closes_no_other_company_and_warns_none():
     closures = Closures()
     closures.windows.append(Window(1, "s", "A", NOON, NOON + 1, "x", "olga", begun=True))
     assert closures.closed("s", "A", "anna") is not None
     assert closures.closed("s", "B", "anna") is None
+    closures.windows[0].begun, closures.windows[0].warned_ms = False, MINUTE_MS
+    assert closures.coming("s", "A", "anna") is not None
+    assert closures.coming("s", "B", "anna") is None
+
+
+def test_a_window_forces_nobody_out_unless_it_says_so_and_has_done_nothing_yet():
+    it = window()
+    assert (it.force, it.begun, it.emptied, it.warned_ms) == (False, False, False, 0)
+
+
+def test_a_minute_is_a_minute():
+    assert due(window(), NOON - 900_001) is None
+    assert due(window(), NOON - 900_000) is Step.WARN
+
+
+def test_a_warning_that_was_sent_without_a_reason_takes_none_away():
+    it = window()
+    warned(it, at(-20))
+    assert it.warned_ms == 0
+    warned(it, at(-5))
+    warned(it, at(-5))
+    assert it.warned_ms == 5 * MINUTE_MS
 
 
 # --- at the roll ---------------------------------------------------------------------------------------
@@ -119,3 +143,40 @@ def test_who_comes_in_after_the_others_were_warned_is_told_at_once():
     d.roll.closures.set_administrators(["olga"])
     d.login(3, "boss", user="olga")
     assert told == [("late", 1, 1)]
+
+
+def test_a_company_that_is_closed_lets_nobody_in_and_the_others_do():
+    d = Driver()
+    d.roll.closures.windows.append(Window(1, "s", "A", NOON, NOON + 1, "Closed.", "olga", begun=True))
+    d.login(0, "s1", company="A")
+    d.login(0, "s2", company="B")
+    assert list(d.roll.sessions) == ["s2"]
+
+
+def test_who_comes_into_a_company_that_closes_soon_is_told():
+    d = Driver()
+    told = []
+    d.roll.warn = lambda session, it, at_ms: told.append(session.id)
+    d.roll.closures.windows.append(
+        Window(1, "s", "A", NOON, NOON + 1, "Soon.", "olga", warned_ms=5 * MINUTE_MS)
+    )
+    d.login(0, "s1", company="A")
+    d.login(0, "s2", company="B")
+    assert told == ["s1"]
+
+
+def test_a_roll_that_nobody_listens_to_warns_all_the_same():
+    d = Driver()
+    d.roll.closures.windows.append(window(warned_ms=MINUTE_MS))
+    d.login(0, "s1")
+    assert list(d.roll.sessions) == ["s1"]
+
+
+def test_administrators_are_those_of_the_settings_also_when_these_change():
+    d = Driver(replace(DEFAULTS, administrators=("olga",)))
+    d.roll.closures.windows.append(window(begun=True))
+    d.login(0, "s1", user="Olga")
+    d.roll.set_policy(replace(DEFAULTS, administrators=("otto",)))
+    d.login(1, "s2", user="olga")
+    d.login(1, "s3", user="otto")
+    assert list(d.roll.sessions) == ["s1", "s3"]

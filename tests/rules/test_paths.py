@@ -117,3 +117,14 @@ def test_what_lies_exactly_at_a_path_is_found_in_both_lanes():
     assert lanes.exact("a") == ["writer", "reader"]
     assert lanes.exact("a/b") == ["deeper"]
     assert lanes.exact("*") == []
+
+
+def test_what_lies_below_a_path_is_found_by_mode_without_what_lies_at_it():
+    lanes = Lanes()
+    lanes.add("a", "at it", shared=False)
+    lanes.add("a/b", "writer", shared=False)
+    lanes.add("a/c/d", "reader", shared=True)
+    lanes.add("e", "elsewhere", shared=False)
+    assert [list(group) for group in lanes.opposing_below("a", shared=True)] == [["writer"]]
+    assert [list(group) for group in lanes.opposing_below("a", shared=False)] == [["writer"], ["reader"]]
+    assert [list(group) for group in lanes.opposing_below("a/b", shared=False)] == [[], []]

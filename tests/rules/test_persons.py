@@ -42,6 +42,7 @@ def test_a_person_who_is_not_known_has_no_others(persons, unknown):
     first, second = session(1, **{unknown: None}), session(2, **{unknown: None})
     persons.add(first)
     assert persons.others(second) == []
+    assert not persons._found
     persons.remove(first)
 
 

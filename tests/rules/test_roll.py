@@ -355,6 +355,13 @@ def test_a_second_lost_changes_nothing(d):
     assert d.deadline("s1") == 85 * S
 
 
+def test_a_client_type_that_is_not_configured_has_the_grace_of_the_default(d):
+    d.login(0, "s1", client="robot")
+    d.lost(10 * S, "s1")
+    d.pass_to(85 * S)
+    assert [(event.at, event.reason) for event in d.happened("session.disconnected")] == [(85 * S, "lost")]
+
+
 def test_the_next_sign_of_life_restores_the_deadline(d):
     d.login(0, "s1")
     d.lost(10 * S, "s1")
@@ -465,10 +472,23 @@ def test_the_hot_path_too_finds_it_ended_when_a_sweep_in_steps_has_not_come_to_i
     d.login(20 * S, "s2", **PERSON)
     session = d.session("s1")
     d.prove(85 * S)
-    d.roll.beat(session, START + 85 * S, DOOR)
-    d._collect()
+    for second, told in ((85, 1), (86, 1), (95, 2)):
+        d.roll.beat(session, START + second * S, DOOR)
+        d._collect()
+        assert len(d.told("s1", "ended")) == told
     assert d.status("s1") is Status.REMOVED
-    assert d.told("s1", "ended")
+
+
+def test_one_whose_deadline_a_sweep_in_steps_has_not_come_to_is_replaced_at_once_too(d):
+    d.login(0, "s1", **PERSON)
+    d.prove(310 * S)
+    again = Login("anna", "desktop", "PC1", os_session="1")
+    d.roll.receive(Sender(DOOR, "s", "A", "s2"), again, START + 310 * S)
+    d._collect()
+    assert [(e.type, e.at) for e in d.events if e.session == "s1"][1:] == [
+        ("session.disconnected", 300 * S),
+        ("session.removed", 310 * S),
+    ]
 
 
 def test_an_active_one_that_is_not_known_lost_is_left_alone(d):
@@ -476,6 +496,8 @@ def test_an_active_one_that_is_not_known_lost_is_left_alone(d):
     d.login(1, "s2", **PERSON)
     d.beat(200 * S, "s1")
     assert d.status("s1") is d.status("s2") is Status.ACTIVE
+    d.pass_to(500 * S)
+    assert d.status("s1") is Status.DISCONNECTED
 
 
 def test_replaced_while_recently_alive_it_holds_its_locks_on(d):
@@ -549,6 +571,24 @@ def test_only_the_person_revives_a_session_that_idleness_disconnected(message, r
     assert d.session("s1").idle is not revived
 
 
+def test_who_was_revived_falls_silent_at_its_deadline_like_anybody():
+    d = Driver(IDLERS)
+    d.login(0, "s1", client="kiosk")
+    d.beat(10 * S, "s1", idle_s=600)
+    assert d.status("s1") is Status.DISCONNECTED
+    d.pass_to(320 * S)  # past the deadline that it had
+    d.beat(350 * S, "s1", idle_s=0)
+    d.pass_to(650 * S)
+    assert [event.at for event in d.happened("session.disconnected")] == [10 * S, 650 * S]
+
+
+def test_a_second_of_idleness_can_be_a_limit():
+    d = Driver(replace(DEFAULTS, types={"default": ClientType("default", idle_limit_s=1)}))
+    d.login(0, "s1")
+    d.beat(1, "s1", idle_s=1)
+    assert d.session("s1").idle
+
+
 def test_a_login_repeated_by_an_idle_program_is_told_the_truth():
     d = Driver(IDLERS)
     d.login(0, "s1", client="kiosk")
@@ -584,6 +624,15 @@ def test_one_sources_proof_is_not_the_others():
     d.login(0, "s1", source=LINK)
     d.login(400 * S, "s2", source=DOOR)
     assert d.status("s1") is Status.ACTIVE
+
+
+def test_while_we_see_nothing_what_fell_before_stays_as_it_is():
+    d = Driver()
+    d.login(0, "s1")
+    d.pass_to(300 * S)
+    d.blind()
+    d.sweep(9_000 * S)
+    assert d.types("s1") == ["session.logged_in", "session.disconnected"]
 
 
 def test_after_blindness_a_session_gets_the_grace_or_what_was_left_of_its_time():

@@ -8,7 +8,8 @@ import pytest
 
 from tests.rules.driver import DEFAULTS, DOOR, LINK, START, Driver
 from whosin.messages import BARE_HEARTBEAT, Heartbeat, LockRequest, Login, Logout, Unlock
-from whosin.model import Account, ClientType, Role, Status
+from whosin.model import Account, ClientType, Company, Lock, Role, Session, Status
+from whosin.rules.guidance import Guidance, Rule
 from whosin.rules.roll import Sender
 
 S = 1_000
@@ -148,8 +149,10 @@ def test_a_lost_one_that_a_newer_login_waits_for_is_removed_at_its_deadline_by_i
     come(d, os_session=1)
     older = d.session("s1")
     d.lost(10 * S, "s1")
+    d.roll.out.sessions.clear()
     come(d, 20 * S, "s2", os_session=1)
     assert older.replaced_by == "s2"
+    assert d.roll.out.sessions[older.key] is older
     d.beat(60 * S, "s2")
     d.pass_to(310 * S)
     _, ident, data, reason, actor = last(d, "session.removed")
@@ -165,9 +168,15 @@ def test_that_a_connection_broke_is_stored_and_so_is_which_one_when_it_was_known
     d.lost(10 * S, "s1")
     assert stored == {1: d.session("s1")}
     stored.clear()
+    d.roll.beats.clear()
+    d.session("s1").dirty = False
     d.lost(11 * S, "s1", 2)
     assert stored == {1: d.session("s1")}
     assert d.session("s1").conn == 2
+    assert d.roll.beats == [d.session("s1")], "which one is written with the next flush"
+    stored.clear()
+    d.beat(12 * S, "s1")
+    assert stored == {1: d.session("s1")}, "it is not broken any more"
 
 
 def test_one_that_is_over_keeps_when_by_whom_and_why_and_is_nobodys_other_session():
@@ -222,7 +231,7 @@ def test_an_id_of_another_company_is_a_conflict_for_a_login_and_unknown_for_all_
     assert d.told("s1", "unknown") == [{}]
     d.logout(3, "s1")
     d.login(20 * S, "s1", company="B")
-    assert d.told("s1", "login")[-1]["code"] == "conflict"
+    assert [told.get("code") for told in d.told("s1", "login")] == [None, "conflict", "conflict"]
     d.beat(20 * S, "s1", company="B", activity="x")
     assert d.told("s1", "unknown") == [{}, {}]
     assert d.told("s1", "ended") == []
@@ -240,10 +249,21 @@ def test_a_refusal_is_answered_each_time_and_told_to_others_once_in_a_while():
     assert [event.at for event in d.happened("session.refused")] == [1, 10 * S + 1]
 
 
+def test_one_who_is_refused_hides_no_other_who_is():
+    d = Driver()
+    for ident in ("s1", "s2"):
+        come(d, ident=ident)
+    for ident in ("s1", "s2"):
+        d.login(1, ident, user="ben")
+    assert [event.session for event in d.happened("session.refused")] == ["s1", "s2"]
+
+
 def test_a_repeated_login_updates_what_may_change():
     d = Driver()
     come(d, address="10.0.0.7", app="sales 4")
+    d.roll.out.entered.clear()
     come(d, 1, address="10.0.0.8")
+    assert d.roll.out.entered == {1: d.session("s1")}, "it is stored"
     session = d.session("s1")
     assert (session.address, session.app) == ("10.0.0.8", "sales 4")
     come(d, 2, app="sales 5", conn=9, said="later")
@@ -336,6 +356,55 @@ def test_when_settings_change_the_fallen_who_hold_something_are_looked_at_again(
     d.roll.locks.blocking.clear()
     d.roll.set_policy(DEFAULTS)
     assert list(d.roll.locks.blocking) == [d.session("s1")]
+
+
+PAYROLL = Guidance([Rule("payroll", "normal", "Ask.", None, activity=("payroll",))])
+
+
+def test_who_falls_while_it_did_something_with_guidance_is_told_of_though_it_holds_nothing():
+    d = Driver()
+    d.roll.set_guidance(PAYROLL)
+    for ident in ("s1", "s2"):
+        d.login(0, ident, user=ident)
+    d.beat(1, "s1", activity="payroll")
+    d.pass_to(301 * S)
+    assert list(d.roll.locks.stirred) == [d.session("s1")]
+    assert not d.roll.locks.blocking
+
+
+def restored(d: Driver, number: int, status: Status, activity: str | None = None) -> Session:
+    company = d.roll.companies.setdefault(("s", "A"), Company("s", "A"))
+    session = Session(number, f"s{number}", company, f"user {number}", "desktop", START)
+    session.source, session.status, session.activity = DOOR, status, activity
+    if status is Status.DISCONNECTED:
+        session.disconnected_ms = START + 1
+    return session
+
+
+def test_the_fallen_are_told_of_again_after_a_restart():
+    d = Driver()
+    d.roll.set_guidance(PAYROLL)
+    holds = restored(d, 1, Status.DISCONNECTED)
+    holds.locks = {"a": Lock(holds.company, holds, "a", 1, START)}
+    found = [
+        holds,
+        restored(d, 2, Status.DISCONNECTED, "payroll"),
+        restored(d, 3, Status.DISCONNECTED),
+        restored(d, 4, Status.ACTIVE, "payroll"),
+    ]
+    for session in found:
+        d.roll.enter(session)
+    assert list(d.roll.locks.stirred) == found[:2]
+    assert list(d.roll.locks.blocking) == found[:1]
+
+
+def test_an_active_session_has_a_deadline_after_a_restart_once_it_is_filed():
+    d = Driver()
+    session = restored(d, 1, Status.ACTIVE)
+    d.roll.enter(session)
+    d.roll.file(session)
+    d.pass_to(300 * S)
+    assert [(event.session, event.at) for event in d.happened("session.disconnected")] == [("s1", 300 * S)]
 
 
 def both() -> Driver:

@@ -50,16 +50,16 @@ def test_a_company_stays_while_somebody_is_in_it_or_something_locked(d):
     assert names(d) == {"A", "B"}
 
 
-def test_where_least_was_locked_goes_first(d):
+@pytest.mark.parametrize("busy", ["A", "B"])
+def test_where_least_was_locked_goes_first(d, busy):
     for company in ("A", "B"):
         d.login(0, f"{company}1", company=company)
-    for n in range(3):
-        d.lock(1 + n, "A1", f"r{n}", company="A")
-    d.lock(1, "B1", "r", company="B")
+        for n in range(3 if company == busy else 1):
+            d.lock(1 + n, f"{company}1", f"r{n}", company=company)
     for company in ("A", "B"):
         d.logout(5, f"{company}1", company=company)
     d.login(6, "c", company="C")
-    assert names(d) == {"A", "C"}
+    assert names(d) == {busy, "C"}
 
 
 def test_tokens_of_a_company_that_went_and_came_back_go_on_growing(d):
@@ -110,6 +110,16 @@ def test_who_is_refused_for_another_reason_costs_no_company(d):
     d.login(3, "c", company="C")
     assert not accepted(d, "c")
     assert names(d) == {"A"}
+
+
+def test_who_is_one_session_too_many_costs_no_company_either():
+    d = Driver(replace(DEFAULTS, limits=Limits(sessions=1, companies=2)))
+    d.login(0, "a", company="A")
+    d.logout(1, "a", company="A")
+    d.login(2, "b", company="B")
+    d.login(3, "c", company="C")
+    assert not accepted(d, "c")
+    assert names(d) == {"A", "B"}
 
 
 def test_the_engine_is_told_what_went_and_what_came_whatever_the_order(d):

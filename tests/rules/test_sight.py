@@ -145,8 +145,23 @@ def test_a_forgotten_gap_changes_nobodys_deadline():
     sight.proof(6_899)
     sight.forget(6_899 - 5_000)
     assert sight.due(900, 5_000, 100) == 6_900
+    sight.proof(7_000)
+    sight.forget(7_000 - 5_000)
+    assert sight.due(1_999, 5_000, 100) == 7_000
     sight.proof(7_001)
     sight.forget(7_001 - 5_000)
+    assert sight._gaps == []
+
+
+def test_a_gap_is_forgotten_as_soon_as_we_have_seen_again_where_nobody_is_waited_for():
+    sight = seeing()
+    sight.proof(1_000)
+    sight.blind_now()
+    sight.regain(2_000)
+    sight.forget(5_000)
+    assert len(sight._gaps) == 1
+    sight.proof(2_001)
+    sight.forget(5_000)
     assert sight._gaps == []
 
 
@@ -236,3 +251,18 @@ def test_a_doubt_that_was_ended_by_regaining_leaves_no_trace():
     assert sight.blind_now()
     assert not sight.proof(200), "blindness that is certain does not end by a proof"
     assert sight.blind
+
+
+def test_what_had_run_out_when_we_stood_still_stays_so_whatever_the_grace():
+    sight = seeing()
+    sight.proof(100)
+    sight.stall(1_100, graced=True)
+    assert sight.due(50, 50, 500) == 100
+    assert sight.due(51, 50, 500) == 1_600
+
+
+def test_what_runs_out_just_as_a_short_restart_begins_stays_so():
+    sight = Sight(100)
+    sight.regain(1_100, graced=False)
+    assert sight.due(50, 50, 500) == 100
+    assert sight.due(51, 50, 500) == 1_101

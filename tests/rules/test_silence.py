@@ -190,14 +190,33 @@ def test_who_logs_off_after_all_or_is_replaced_does_not_count_either():
     assert alerts(d) == []
 
 
-def test_who_was_removed_after_its_fall_has_fallen_all_the_same():
-    d = office(20)
+def nine_fall_of_twenty() -> Driver:
+    """At 300 s; three more will at 360 s."""
+    d = Driver()
+    for n in range(20):
+        d.login(0, f"s{n}", user=f"user {n}", machine=f"PC{n}", os_session="1")
     beat(d, 60 * S, range(9, 20))
+    beat(d, 200 * S, range(12, 20))
     d.pass_to(300 * S)
+    return d
+
+
+@pytest.mark.parametrize("cause", ["blocking", "operator"])
+def test_who_was_removed_after_its_fall_has_fallen_all_the_same(cause):
+    d = nine_fall_of_twenty()
     for n in range(9):
-        d.remove(301 * S, f"s{n}", cause="blocking")
+        d.remove(301 * S, f"s{n}", cause=cause)
     d.pass_to(360 * S)
     assert len(alerts(d)) == 1
+
+
+def test_whose_newer_login_took_its_place_has_not():
+    d = nine_fall_of_twenty()
+    for n in range(9):
+        d.login(301 * S, f"again{n}", user=f"user {n}", machine=f"PC{n}", os_session="1")
+        assert d.status(f"s{n}") is Status.REMOVED
+    d.pass_to(360 * S)
+    assert alerts(d) == []
 
 
 def test_sessions_that_idleness_disconnected_neither_count_nor_are_held():
@@ -210,6 +229,19 @@ def test_sessions_that_idleness_disconnected_neither_count_nor_are_held():
     assert alerts(d) == []
     d.pass_to(301 * S)
     assert held(d) == set()
+
+
+def test_sessions_that_idleness_disconnected_are_nobody_who_could_have_fallen():
+    policy = replace(
+        DEFAULTS, types={"default": ClientType("default", idle_limit_s=60, idle_disconnects=True)}
+    )
+    d = office(24, policy)
+    for n in range(12):
+        d.beat(1, f"s{n}", idle_s=60)
+    beat(d, 100 * S, range(22, 24))
+    d.pass_to(301 * S)
+    (event,) = d.happened("alert.raised")
+    assert (event.data["fallen"], event.data["of"]) == (10, 12)
 
 
 def test_a_stray_fall_just_before_does_not_hide_those_who_logged_in_after_it():

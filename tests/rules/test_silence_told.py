@@ -386,6 +386,59 @@ def test_a_rehearsal_is_forgotten_and_what_was_before_is_not():
     assert [alert[1] for alert in b.alerts()] == ["A", "B"], "and in earnest it is found again"
 
 
+def test_what_only_a_rehearsal_told_is_news_to_the_pass_though_all_the_quiet_ones_are_held_back():
+    b = Bench(share=0.5)
+    ours, theirs = b.come(4, "A"), b.come(6, "B")
+    for session in theirs:
+        session.seen_ms = 100
+    b.fall(100, *ours[:3])
+    b.fall(100, theirs[0])
+    for _ in range(2):
+        forget = b.silence.rehearse()
+        b.suspect(theirs[0], 100)
+        assert [alert[1] for alert in b.alerts()] == ["A", None]
+        forget()
+        sound(b.silence)
+    b.suspect(theirs[0], 100)
+    assert [alert[1] for alert in b.alerts()] == ["A", None]
+
+
+def test_a_rehearsal_makes_nothing_news_that_was_told_before():
+    b = Bench()
+    ours, theirs = b.come(6, "A"), b.come(6, "B")
+    for session in theirs:
+        session.seen_ms = 100
+    b.fall(100, *ours[:4])
+    b.fall(100, theirs[0])
+    forget = b.silence.rehearse()
+    b.suspect(theirs[0], 100)
+    assert [alert[1] for alert in b.alerts()] == ["A", None]
+    forget()
+    b.back(theirs[0])
+    b.suspect(ours[0], 101)
+    assert [alert[1] for alert in b.alerts()] == ["A"]
+
+
+def test_a_company_found_quiet_is_told_before_the_site_of_one_who_fell_long_ago_in_another():
+    b = Bench()
+    (alone,), theirs = b.come(1, "A"), b.come(5, "B")
+    b.fall(10, alone)
+    b.fall(100, theirs[0])
+    b.suspect(alone, 110)
+    assert [alert[1:] for alert in b.alerts()] == [("B", 5, 5)]
+
+
+def test_a_company_of_which_nothing_is_kept_does_not_hide_another_one():
+    b = Bench()
+    (alone,), theirs = b.come(1, "A"), b.come(5, "B")
+    b.fall(10, alone)
+    b.silence.tick(90, 90)
+    assert ("s", "A", "robot") not in b.silence._groups
+    b.fall(100, theirs[0])
+    b.suspect(alone, 110)
+    assert [alert[1:] for alert in b.alerts()] == [("B", 5, 5)]
+
+
 # --- the end of a hold -------------------------------------------------------------------------------------
 
 
@@ -610,8 +663,10 @@ def stray_and_mass(b: Bench) -> list[Session]:
 def test_a_hold_reaches_back_once_an_earlier_window_is_a_mass_too_without_another_alert():
     b = Bench()
     robots = stray_and_mass(b)
+    b.silence.out.holds.clear()
     b.fall(111, robots[4])
     assert b.silence.held(robots[0]) is b.silence.holds["s", "A", "robot"]
+    assert list(b.silence.out.holds) == [("s", "A", "robot")], "it is stored, too"
     assert b.alerts() == [(110, "A", 3, 5)]
     assert b.silence.holds["s", "A", "robot"].until_ms == 1_110
 

@@ -30,7 +30,8 @@ class _Bucket:
 class Deadlines:
     """The sessions of one source that can fall silent. `due` tells a session's true deadline, or None if it
     has none here any more (ended, disconnected, heard elsewhere). Whoever takes a session out of here other
-    than by `take` sets its `filed_ms` to 0: what is still in a bucket is then recognised as stale."""
+    than by `take`, and may file it again, sets its `filed_ms` to 0: what is still in a bucket is then
+    recognised as stale."""
 
     __slots__ = ("_begun_ms", "_buckets", "_due", "_near", "_order", "next_ms")
 

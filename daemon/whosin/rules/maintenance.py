@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, auto
 
 MINUTE_MS = 60_000
 LEADS_MS = (15 * MINUTE_MS, 5 * MINUTE_MS, MINUTE_MS)
 """So long before the beginning people are warned."""
 
 
-class Step(StrEnum):
+class Step(Enum):
     """What may be due."""
 
-    WARN = "warn"
-    START = "start"
-    END = "end"
+    WARN = auto()
+    START = auto()
+    END = auto()
 
 
 @dataclass(slots=True)

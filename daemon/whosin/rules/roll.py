@@ -324,7 +324,7 @@ class Roll:
         elif isinstance(message, Heartbeat) and message.user and message.client:
             login = Login(
                 message.user, message.client, message.machine, message.address, message.app,
-                message.os_session, message.conn, message.at,
+                message.os_session,
             )  # fmt: skip
             session = self._login(sender, login, at_ms)
             if session is not None:
@@ -426,7 +426,6 @@ class Roll:
     def _settle(self, session: Session, at_ms: int) -> None:
         """A session whose proven deadline has come is disconnected before anything else happens to it."""
         if self._fallen(session, at_ms):
-            session.filed_ms = 0
             self._disconnect(session, self.deadline(session))
 
     def _fallen(self, session: Session, at_ms: int) -> bool:
@@ -485,7 +484,6 @@ class Roll:
         self._turn(session, Status.ACTIVE)
         self.silence.active(session)
         gone_ms, session.disconnected_ms, session.reason = session.disconnected_ms, 0, None
-        session.filed_ms = 0
         self._file(session)
         self.out.happened("session.reconnected", at_ms, session, disconnected_at_ms=gone_ms, was=was)
 
@@ -499,14 +497,14 @@ class Roll:
             self.out.happened("session.idle", at_ms, session, idle=too_idle, idle_s=session.idle_s)
 
     def _lost(self, session: Session, message: Lost, at_ms: int) -> None:
-        after(session.status, Trigger.LOST)
+        following = after(session.status, Trigger.LOST)
         if message.conn is not None:
             if session.conn is not None and message.conn < session.conn:
                 return
             session.conn = message.conn
             self._behind(session)
             self.out.sessions[session.key] = session
-        if session.status is not Status.ACTIVE or session.lost_ms:
+        if following is not Status.ACTIVE or session.lost_ms:
             return
         session.lost_ms = at_ms
         self.out.sessions[session.key] = session
@@ -560,7 +558,7 @@ class Roll:
         )  # fmt: skip
         if session.locks or self.guidance.for_logins:
             self._stir(session)
-        if session.replaced_by is not None and reason != "idle":
+        if session.replaced_by is not None:
             newer = session.replaced_by
             self.remove(session, at_ms, actor=session.user, cause="replaced", reason=f"replaced by {newer}")
 
@@ -612,7 +610,6 @@ class Roll:
             self.silence.inactive(session)
         self._clearing.forget(session)
         self._turn(session, following)
-        session.filed_ms = 0
         session.ended_ms, session.ended_by, session.reason = at_ms, actor, reason
         session.replaced_by = None
         company = session.company
