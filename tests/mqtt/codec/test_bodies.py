@@ -400,3 +400,18 @@ def test_a_reason_of_0x80_or_more_is_a_failure():
         Reason.RE_AUTHENTICATE,
     }  # fmt: skip
     assert Reason.UNSPECIFIED_ERROR.failed
+
+
+@pytest.mark.parametrize(
+    ("wire", "side", "kind"),
+    [
+        ("2000", S, "CONNACK"), ("400100", S, "PUBACK"), ("500100", C, "PUBREC"), ("620100", C, "PUBREL"),
+        ("700100", S, "PUBCOMP"), ("820100", C, "SUBSCRIBE"), ("900100", S, "SUBACK"),
+        ("a20100", C, "UNSUBSCRIBE"), ("b00100", S, "UNSUBACK"), ("c00100", C, "PINGREQ"),
+        ("d00100", S, "PINGRESP"), ("e0020001", C, "DISCONNECT"), ("f0020001", C, "AUTH"),
+    ],
+)  # fmt: skip
+def test_a_packet_that_is_broken_is_named(wire, side, kind):
+    error = refused(bytes.fromhex(wire), side=side, first=kind == "CONNACK")
+    assert (error.packet, error.reason) == (kind, Reason.MALFORMED_PACKET)
+    assert f"{side} sent {kind}: " in str(error)

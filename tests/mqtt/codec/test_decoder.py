@@ -148,6 +148,21 @@ def test_a_length_may_be_short_behind_other_packets_too(version):
     assert caught.value.before == [PingReq()] * 3
 
 
+KINDS = (
+    "a packet of the reserved type 0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL",
+    "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "kind"), [*enumerate(KINDS)])
+def test_whatever_is_too_large_is_named_by_its_first_byte(number, kind):
+    decoder = greeted(C, V5)
+    decoder.max_packet = 10
+    with pytest.raises(ProtocolError) as caught:
+        decoder.feed(bytes((number << 4, 9)))
+    assert (caught.value.packet, caught.value.reason) == (kind, Reason.PACKET_TOO_LARGE)
+
+
 def test_the_limit_holds_for_the_first_packet_too():
     wire = encode(Connect("c" * 100), V311)
     decoder = Decoder(C, max_packet=len(wire))

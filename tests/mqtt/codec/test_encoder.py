@@ -146,6 +146,28 @@ def test_a_packet_has_as_many_bytes_as_its_length_can_tell(monkeypatch):
         assert "201 bytes; at most 200" in error.found
 
 
+LONG = Properties(reason_string="x" * 200)
+
+
+@pytest.mark.parametrize(
+    ("packet", "kind"),
+    [
+        (Connect("c" * 200, version=V5), "CONNECT"), (ConnAck(properties=LONG), "CONNACK"),
+        (PubAck(1, properties=LONG), "PUBACK"), (PubRec(1, properties=LONG), "PUBREC"),
+        (PubRel(1, properties=LONG), "PUBREL"), (PubComp(1, properties=LONG), "PUBCOMP"),
+        (Subscribe(1, (Subscription("a" * 200),)), "SUBSCRIBE"), (SubAck(1, OK, LONG), "SUBACK"),
+        (Unsubscribe(1, ("a" * 200,)), "UNSUBSCRIBE"), (UnsubAck(1, OK, LONG), "UNSUBACK"),
+        (Disconnect(properties=LONG), "DISCONNECT"),
+        (Auth(properties=Properties(authentication_method="m" * 200)), "AUTH"),
+    ],
+)  # fmt: skip
+def test_a_packet_that_is_too_large_is_named(packet, kind, monkeypatch):
+    monkeypatch.setattr(encoder_module, "_LARGEST_LENGTH", 200)
+    error = refused(packet, V5)
+    assert (error.packet, error.reason) == (kind, Reason.PACKET_TOO_LARGE)
+    assert str(error).startswith(f"caller sent {kind}: ")
+
+
 @pytest.mark.parametrize("reason", [Reason.SUCCESS, Reason.NO_MATCHING_SUBSCRIBERS, Reason.NOT_AUTHORIZED])
 def test_a_puback_in_5_leaves_out_what_it_may(reason):
     assert encode_puback(7, reason, V5) == encode(PubAck(7, reason), V5)

@@ -92,6 +92,12 @@ def test_a_first_packet_is_these_bytes_both_ways(side, version, packet, wire):
     assert (decoder.version, decoder.level) == (version, version)
 
 
+def test_what_is_not_said_is_as_little_as_can_be():
+    assert encode(ConnAck(), V311) == bytes.fromhex("2002 00 00")
+    assert encode(Subscribe(1, (Subscription("a"),)), V311) == bytes.fromhex("8206 0001 0001 61 00")
+    assert (Will(b"w", b"").qos, Will(b"w", b"").retain) == (0, False)
+
+
 def test_the_fast_encoders_agree_with_the_general_one():
     assert encode_puback(7, Reason.NOT_AUTHORIZED, V5) == encode(PubAck(7, Reason.NOT_AUTHORIZED), V5)
     assert encode_puback(7, Reason.NOT_AUTHORIZED) == encode(PubAck(7), V311) == encode_puback(7)

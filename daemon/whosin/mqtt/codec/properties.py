@@ -28,8 +28,8 @@ class _Kind(NamedTuple):
     name: str
     type: str  # u8 u16 u32 varint text binary pair
     places: frozenset[str]
-    low: int = 0
-    high: int = 0xFFFF_FFFF
+    low: int
+    high: int
 
 
 def _kind(number: int, name: str, kind: str, *places: str, low: int = 0, high: int = 0xFFFF_FFFF) -> _Kind:
