@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _MAGIC: Final = b"SQLite format 3\0"
+_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
 
 
 class Place:
@@ -42,8 +43,16 @@ class Place:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             with self.path.open("rb") as file:
-                if file.read(len(_MAGIC)) not in {b"", _MAGIC}:
+                if file.read(len(_MAGIC)) not in {b"", _MAGIC} and not self._is_half_made():
                     raise self.no_database() from None
+
+    def _is_half_made(self) -> bool:
+        """The power went while SQLite wrote the first page: its journal beside the file undoes that."""
+        try:
+            with self.path.with_name(self.path.name + "-journal").open("rb") as journal:
+                return journal.read(len(_JOURNAL)) == _JOURNAL
+        except OSError:
+            return False
 
     def no_database(self) -> StoreRefused:
         return StoreRefused(
