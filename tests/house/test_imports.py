@@ -62,9 +62,10 @@ ROOMS: dict[str, set[str]] = {
     },
     "service": {"whosin", "errors", "ports", "settings"},
     "apiclient": {"errors"},
+    "doctor": {"whosin", "errors", "tls", "mqtt.codec", "mqtt.link", "store", "settings", "apiclient"},
     "cli": {
-        "whosin", "errors", "ports", "rules.guidance", "csvsafe", "store", "settings", "apiclient", "app",
-        "service", "simulate",
+        "whosin", "errors", "ports", "rules.guidance", "csvsafe", "store", "settings", "apiclient",
+        "doctor", "app", "service", "simulate",
     },
     "simulate.__main__": {"cli"},
     "__main__": {"cli"},

@@ -29,6 +29,7 @@ SECTIONS = {
         "reload": "reload",
         "backup": "backup",
         "restore": "restore",
+        "doctor": "doctor",
     },
     "Who is in": {
         "sessions": "sessions",

@@ -38,8 +38,10 @@ class Guard:
     The file itself stays: removing it would let two daemons lock two files of the same name.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, record: bool = True) -> None:
+        """`record`: write our process's number into it."""
         self._path = path
+        self._record = record
         self._handle: int | None = None
 
     def take(self) -> None:
@@ -56,10 +58,12 @@ class Guard:
                 f"{self._path.with_suffix('')} is in use by another daemon{holder}; "
                 "stop that one first, or give this one a `store.url` of its own"
             ) from error
+        self._handle = handle
+        if not self._record:
+            return
         with contextlib.suppress(OSError):  # the number is for people; a full disk does not matter
             os.ftruncate(handle, 0)
             os.write(handle, str(os.getpid()).encode())
-        self._handle = handle
 
     def release(self) -> None:
         if self._handle is not None:

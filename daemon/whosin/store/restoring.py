@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whosin import __version__
 from whosin.errors import StoreError, StoreRefused
-from whosin.store import backup, schema
+from whosin.store import backup, looking, schema
 from whosin.store.connection import connect
 from whosin.store.faults import store_error
 from whosin.store.guard import Guard
@@ -61,7 +61,7 @@ def examine(path: Path) -> Copy:
     if not path.is_file():
         raise StoreRefused(f"{path} is not a file; expected a backup made by `whosin backup`")
     try:
-        with _read_only(path) as db:
+        with looking.read_only(path) as db:
             return _examined(db, path)
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
@@ -111,7 +111,7 @@ def restore(path: Path, database: Path, stamp: str) -> Restored:
         part = backup.part_of(place.path)
         try:
             _make_sure_of_room(copy, place.path.parent)
-            with _read_only(path) as db:
+            with looking.read_only(path) as db:
                 backup.fill(db, part, lambda: False, _begin_anew)
             _hand_over(part)
             aside = _put(part, place, stamp)
@@ -217,23 +217,6 @@ def _hand_over(path: Path) -> None:
     if sys.platform != "win32" and os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid)
-
-
-@contextlib.contextmanager
-def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """Without leaving anything beside the file. Where it has a log, as after a crash, that counts too."""
-    log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
-    logged = log.exists() and log.stat().st_size > 0
-    fresh_index = not index.exists()
-    mode = "mode=ro" if logged else "mode=ro&immutable=1"
-    try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.as_uri()}?{mode}", isolation_level=None, uri=True)
-        ) as db:
-            yield db
-    finally:
-        if logged and fresh_index:
-            index.unlink(missing_ok=True)
 
 
 def _not_ours(path: Path, why: str) -> StoreRefused:

@@ -22,7 +22,7 @@ APPLICATION_ID: Final = int.from_bytes(b"WHOS", "big")
 """Marks a file as ours (set by the first migration)."""
 
 
-_LOADED_TABLES: Final = (
+LOADED_TABLES: Final = (
     "meta", "sessions", "beats", "companies", "locks", "wants", "holds", "accounts", "tokens", "observers",
     "followups",
     "operators", "web_sessions",
@@ -116,7 +116,7 @@ def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration]) -> N
 def check(db: sqlite3.Connection, path: Path) -> None:
     """Raises StoreError (corrupt) if what is loaded at each start is damaged. What is only history is not
     looked at: it may be a thousand times as large, and its damage shows when it is touched."""
-    for table in _LOADED_TABLES:
+    for table in LOADED_TABLES:
         found = db.execute(f"PRAGMA quick_check('{table}')").fetchone()[0]
         if found != "ok":
             raise StoreError(
