@@ -869,6 +869,20 @@ def test_ten_thousand_readers_before_a_writer_and_readers_behind_it(d, monkeypat
     assert counted.looks < 200 * MANY
 
 
+def test_thousands_who_wait_below_a_thing_that_some_read_are_not_told_of_each_time(d, monkeypatch):
+    sessions = many(d, 3_000)
+    readers, below = sessions[:20], sessions[20:]
+    for session in readers:
+        d.roll.locks.request(session, _ask("a", mode="shared"), START)
+    for n, session in enumerate(below):
+        d.roll.locks.request(session, _ask(f"a/{n}", 3_600), START)
+    counted = Counted(monkeypatch)
+    for session in readers:
+        d.roll.locks.unlock(session, "a", None, START + 1)
+    assert d.roll.locks.waiting == 0
+    assert counted.looks < 3 * len(readers) * len(below)
+
+
 def test_ten_thousand_who_hold_one_thing_each_and_wait_for_another_are_no_cycle(d, monkeypatch):
     sessions = many(d, 3_000)
     counted = Counted(monkeypatch)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.rules.driver import DEFAULTS, START, Driver, crowd
 from whosin.model import Limits, Lock
+from whosin.rules import locks
 from whosin.rules.locks import BLOCKERS_KEPT
 
 S = 1_000
@@ -123,6 +124,25 @@ def test_a_fallen_reader_stands_in_no_readers_way(d):
     d.lock(302 * S, "ben", "a", wait_s=WAIT)
     d.unlock(303 * S, "dora", "a/2")
     assert list(d.roll.locks.stirred) == [d.session("cleo")]
+
+
+def test_in_one_walk_along_the_queue_so_many_are_looked_for_who_stand_in_the_way(d, monkeypatch):
+    """The first who asked first; with each walk anew."""
+    monkeypatch.setattr(locks, "BLOCKERS_NOTED", 4)
+    for n in range(8):
+        d.login(0, f"f{n}", user=f"fallen {n}")
+        d.lock(0, f"f{n}", f"a/{n}")
+    for user in ("anna", "ben"):
+        d.beat(200 * S, user)
+    for n in range(8):
+        d.lock(201 * S, "ben", f"a/{n}", wait_s=WAIT)
+    d.pass_to(300 * S)
+    d.beat(301 * S, "ben")
+    for at in (302 * S, 303 * S):
+        d.lock(at, "anna", "a", wait_s=WAIT)
+        d.roll.locks.stirred.clear()
+        d.unlock(at, "anna", "a")
+        assert list(d.roll.locks.stirred) == [d.session(f"f{n}") for n in range(4)]
 
 
 def test_of_very_many_in_the_way_some_are_named(d):

@@ -29,6 +29,7 @@ from whosin.rules.outcome import Outcome
 
 REFUSAL_KEPT_MS = 900_000
 BLOCKERS_KEPT = 16  # locks remembered with one refusal
+BLOCKERS_NOTED = 256  # of those who go on waiting, in one walk along the queue
 STALE_TIMERS = 1_000  # may lie about before the timers are sorted out
 DEADLOCK = ("deadlock", "somebody waiting for you holds this; give back what they wait for")
 
@@ -52,6 +53,7 @@ class Locks:
         self.stirred: dict[Session, None] = {}
         self._timers: list[tuple[int, int, Want | Lock]] = []
         self._timer = 0
+        self._to_note = 0  # blockers, in this walk
 
     # --- asking and giving back ---------------------------------------------------------------------
 
@@ -329,6 +331,7 @@ class Locks:
 
     def _serve(self, book: Book, resources: Iterable[str], at_ms: int) -> None:
         """Something went away here: grant what has become free, in order of asking."""
+        self._to_note = BLOCKERS_NOTED
         where = list(dict.fromkeys(resources))
         while where and (also := self._serve_once(book, where, at_ms)) is not None:
             where = list(dict.fromkeys((*where, also)))
@@ -366,7 +369,10 @@ class Locks:
         if want.until_ms <= at_ms:
             return False, False
         if not free_for(book, want.session, want.resource, want.shared, want.order):
-            self._note_blocking(self._blockers(book, want))  # others may be in its way than those it was told
+            if self._to_note > 0:  # others may be in its way than when it asked
+                blockers = self._blockers(book, want)
+                self._to_note -= len(blockers)
+                self._note_blocking(blockers)
             return False, False
         if self.fallen(want.session, at_ms):
             return False, False
