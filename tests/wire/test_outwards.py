@@ -109,6 +109,13 @@ def test_moments_become_texts_at_any_depth_and_zero_becomes_null():
     }
 
 
+def test_what_is_no_moment_stays_as_it_is_and_a_moment_that_there_is_not_is_null():
+    data = {"fallen": 12, "reason": None, "until_ms": None, "machine_ms": "PC", "share": 0.5, "told": True}
+    assert wire.outward(data, Clock()) == {
+        "fallen": 12, "reason": None, "until": None, "machine_ms": "PC", "share": 0.5, "told": True,
+    }  # fmt: skip
+
+
 def test_an_answer_goes_to_its_sessions_topic():
     topic, payload = wire.answer(
         Answer("door", "s", "A", "s1", "ended", {"status": "removed", "at_ms": EPOCH_MS}), Clock()
