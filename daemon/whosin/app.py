@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
@@ -74,13 +75,13 @@ def _no_collecting() -> Iterator[None]:
 
 
 def _loop_factory() -> Any:
-    """The one of uvloop or winloop where that is installed (the extra `fast`), else asyncio's own."""
+    """Uvloop where that is installed (the extra `fast`), else asyncio's own: on Windows the Proactor's."""
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop
     with contextlib.suppress(ImportError):
-        if sys.platform == "win32":
-            import winloop as fast  # noqa: PLC0415
-        else:
-            import uvloop as fast  # noqa: PLC0415
-        return fast.new_event_loop
+        import uvloop  # noqa: PLC0415
+
+        return uvloop.new_event_loop
     return None
 
 
@@ -208,6 +209,8 @@ class App:
 
     def _on_signals(self) -> None:
         loop = asyncio.get_running_loop()
+        if threading.current_thread() is not threading.main_thread():
+            return  # a service of Windows: its manager gives the orders; signals reach the main thread only
         if sys.platform == "win32":
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK):
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._stop.set))

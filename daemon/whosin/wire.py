@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ HEARTBEAT = b"/heartbeat"
 BATCH_ID = "@batch"
 SITE_WIDE = "@all"  # stands in the topic of an event that is of no one company
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_PAYLOAD = 8 * 1024
 MAX_BATCH = 256 * 1024
 
@@ -100,7 +102,10 @@ def split(topic: bytes) -> tuple[str, str, str, str]:
 
 @lru_cache(maxsize=4)
 def _second(epoch_s: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch_s))
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch_s))
+    except OSError:  # Windows knows only 1970 to 3000
+        return (EPOCH + timedelta(seconds=epoch_s)).isoformat()[:19]
 
 
 def rfc3339(wall_ms: int) -> str:

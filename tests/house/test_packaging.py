@@ -20,9 +20,22 @@ EXTRAS = {
     name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()
 }
 # Not imported by any test: run by hand or by .ci/run, or loaded by pytest itself.
-TOOLS = {"apprise", "coverage", "mypy", "pytest-asyncio", "pytest-cov", "pytest-xdist", "ruff"}
+TOOLS = {
+    "apprise",
+    "coverage",
+    "mypy",
+    "pytest-asyncio",
+    "pytest-cov",
+    "pytest-xdist",
+    "ruff",
+    "types-pywin32",
+}
 
-NEITHER_HERE_NOR_NEEDED = {"uvloop", "winloop"}  # tried by app, from the extra `fast`
+NEITHER_HERE_NOR_NEEDED = {"uvloop"}  # tried by app, from the extra `fast`
+ELSEWHERE = dict.fromkeys(  # modules of a package that only another platform has
+    ("pywintypes", "servicemanager", "win32api", "win32com", "win32evtlog", "win32security", "win32service"),
+    "pywin32",
+)
 NOT_NEEDED = {"apprise"}  # tried by alerts, from the extra of that name
 
 
@@ -38,6 +51,8 @@ def imported(*patterns: str) -> dict[str, str]:
 
 
 def distributions(package: str) -> set[str]:
+    if package in ELSEWHERE:
+        return {ELSEWHERE[package]}
     return {canonicalize_name(name) for name in importlib.metadata.packages_distributions().get(package, [])}
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import structlog
@@ -232,6 +233,48 @@ class TestFile:
         files = sorted(tmp_path.iterdir())
         assert len(files) > 1
         assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+    def test_the_oldest_go_and_the_newest_is_the_first(self, tmp_path, monkeypatch, log):
+        monkeypatch.setattr(logs, "FILE_BYTES", 150)
+        file = tmp_path / "whosin.log"
+        handle = configure(file=file, environ={})
+        for number in range(9):
+            log.info(f"{number}".ljust(60, "."))
+        handle.close()
+        kept = [file, *(tmp_path / f"whosin.log.{number}" for number in range(1, logs.FILES_KEPT + 1))]
+        assert sorted(tmp_path.iterdir()) == sorted(kept)
+        assert [json.loads(path.read_text())["event"][0] for path in kept] == list("876543")
+
+    def test_no_line_is_lost_while_somebody_reads_a_file_and_so_forbids_renaming_it(
+        self, tmp_path, monkeypatch, log
+    ):
+        monkeypatch.setattr(logs, "FILE_BYTES", 150)
+        read = {tmp_path / "whosin.log.2"}
+        file = tmp_path / "whosin.log"
+        handle = configure(file=file, environ={})
+        for number in range(4):
+            log.info(f"{number}".ljust(60, "."))
+        renamed = Path.replace
+
+        def forbidden(path, target):
+            if read & {path, Path(target)}:
+                raise PermissionError(13, "it is being used by another process")
+            return renamed(path, target)
+
+        monkeypatch.setattr(Path, "replace", forbidden)
+        for number in range(4, 8):
+            log.info(f"{number}".ljust(60, "."))
+            read.add(file)
+        read.clear()
+        monkeypatch.setattr(logs._File, "_not_before", -1.0)
+        for target in logging.getLogger().handlers[-1].targets:
+            del target._not_before
+        log.info("8".ljust(60, "."))
+        handle.close()
+        told = [path.read_text() for path in tmp_path.iterdir()]
+        found = sorted(json.loads(line)["event"][0] for text in told for line in text.splitlines())
+        assert found == list("012345678")
+        assert len(file.read_text().splitlines()) == 1
 
     def test_one_that_cannot_be_opened_is_an_os_error(self, tmp_path):
         with pytest.raises(OSError, match=r"Is a directory|Permission"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +27,7 @@ def problems(tmp_path: Path, text: str | bytes, **environ: str) -> list[str]:
     """The sentences that refuse this text, the folder taken off."""
     with pytest.raises(SettingsError) as refused:
         read(tmp_path, text, **environ)
-    return [sentence.replace(f"{tmp_path}/", "") for sentence in refused.value.problems]
+    return [sentence.replace(f"{tmp_path}{os.sep}", "") for sentence in refused.value.problems]
 
 
 def problem(tmp_path: Path, text: str | bytes, **environ: str) -> str:

@@ -53,10 +53,11 @@ async def test_a_folder_that_was_there_keeps_its_mode(tmp_path):
 
 
 async def test_a_path_may_hold_any_character(tmp_path):
-    store = SqliteStore(tmp_path / "Daten % ? # ä" / "who's in.db")
+    folder = tmp_path / ("Daten % # ä" if sys.platform == "win32" else "Daten % ? # ä")
+    store = SqliteStore(folder / "who's in.db")
     await store.open()
     await store.close()
-    assert (tmp_path / "Daten % ? # ä" / "who's in.db").stat().st_size > 0
+    assert (folder / "who's in.db").stat().st_size > 0
 
 
 async def test_commits_are_synced_and_logged_ahead(store):

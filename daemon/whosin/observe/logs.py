@@ -20,15 +20,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from io import TextIOWrapper
+from itertools import pairwise
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 import msgspec
 import structlog
 
+from whosin.privacy import make_private
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -41,6 +44,7 @@ DEEPEST = 6
 MOST_ITEMS = 100
 FILE_BYTES = 20 * 1024 * 1024
 FILES_KEPT = 5
+ROTATE_AGAIN_S = 60.0  # after it could not be done
 LINES_PER_S = 200  # of one event; about 1 % of a core
 
 _SECRET_WORDS = frozenset(
@@ -264,7 +268,34 @@ class _Stream(logging.StreamHandler[TextIO]):
 
 
 class _File(RotatingFileHandler):
-    """Readable by its owner only; like a stream, it never stops the daemon."""
+    """Readable by its owner only; like a stream, it never stops the daemon.
+
+    Windows lets nobody rename a file that somebody reads. It then grows on, and is rotated a while later.
+    """
+
+    _not_before = -math.inf
+
+    def shouldRollover(self, record: logging.LogRecord) -> int:  # noqa: N802 - the library's name
+        return int(time.monotonic() >= self._not_before and bool(super().shouldRollover(record)))
+
+    def doRollover(self) -> None:  # noqa: N802 - likewise
+        if self.stream is not None:
+            self.stream.close()
+        base = Path(self.baseFilename)
+        old = [base.with_name(f"{base.name}.{number}") for number in range(self.backupCount + 1)]
+        try:
+            base.replace(old[0])
+            try:
+                for younger, older in reversed(list(pairwise(old[1:]))):
+                    if younger.exists():
+                        younger.replace(older)
+            except OSError:
+                old[0].replace(base)
+                raise
+            old[0].replace(old[1])
+        except OSError:
+            self._not_before = time.monotonic() + ROTATE_AGAIN_S
+        self.stream = self._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the library's name
         return
@@ -340,7 +371,7 @@ def configure(
     """
     targets: list[logging.Handler] = []
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_private(file.parent)
         writer = _File(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
         writer.setFormatter(_formatter(_json))
         targets.append(writer)

@@ -73,6 +73,7 @@ class Guard:
 
 def _read(handle: int) -> str:
     with contextlib.suppress(OSError):
+        os.lseek(handle, 0, os.SEEK_SET)
         text = os.read(handle, 20)
         if text.isdigit():
             return f" (process {text.decode()})"

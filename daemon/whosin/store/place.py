@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from whosin.errors import StoreError, StoreRefused
+from whosin.privacy import make_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,10 +30,8 @@ class Place:
         self._log: tuple[int, int] | None = None
 
     def make_folder(self) -> None:
-        """The folder, and those above it, 0700 where there are none."""
-        folder = self.path.parent
-        for missing in reversed([part for part in (folder, *folder.parents) if not part.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)
+        """The folder, and those above it, for nobody else where there are none."""
+        make_private(self.path.parent)
 
     def make_file(self) -> None:
         """An empty file, 0600, where there is none; SQLite gives those beside it the same mode.

@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from whosin.listening import Listener, listen
 from whosin.operations import Operations
 from whosin.tls import Served
 from whosin.web.cookies import Front
@@ -99,7 +100,7 @@ class HttpServer:
         gate = Gate(self._early, hosts, bounds.requests_at_once, bounds.head_bytes)
         self._config = _config(gate, self._bounds)
         self._state = ServerState()
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
 
     async def start(self) -> None:
         """Listen; `url` is known afterwards."""
@@ -107,16 +108,13 @@ class HttpServer:
             self.served = Served(*self._tls)
             self._greetings = self._seal(self.served)
         self._config.load()
-        self._server = await asyncio.get_running_loop().create_server(
-            self._greetings or self._connect, self._host, self._port
-        )
+        self._listener = await listen(self._greetings or self._connect, self._host, self._port, backlog=100)
         self._early.begin()
 
     @property
     def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        assert self._listener is not None
+        return self._listener.port
 
     @property
     def url(self) -> str:
@@ -128,9 +126,9 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Listen no more, end the streams, let answers under way leave within `stop_s`, close everything."""
-        if self._server is None:
+        if self._listener is None:
             return
-        self._server.close()
+        self._listener.close()
         if self._greetings is not None:
             self._greetings.stop()
         self._streams.close()
@@ -143,7 +141,7 @@ class HttpServer:
         for connection in list(self._state.connections):
             connection.transport.abort()
         await self._finish(0.5)
-        self._server = None
+        self._listener = None
 
     async def _finish(self, seconds: float) -> None:
         tasks = set(self._state.tasks)

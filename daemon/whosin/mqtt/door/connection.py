@@ -3,21 +3,20 @@
 Owns the protocol's conversation: what comes in is checked and handed on, what goes out is paced. Must not
 know sessions of the domain, other connections, or what a payload says.
 
-It is a plain `asyncio.BufferedProtocol`: that runs on every event loop, and lets us say how much of one
-peer is read at a time. Nothing it meets makes it raise: a peer that breaks the rules is told why (MQTT 5)
-and loses its connection.
+A plain `asyncio.BufferedProtocol`: it runs on every event loop, and we say how much of one peer is read at a
+time. Nothing it meets makes it raise: a peer that breaks the rules is told why (MQTT 5) and cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import sys
 from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Final, cast
 
+from whosin.listening import keep_alive, read_in_pieces
 from whosin.mqtt.codec import (
     PINGRESP,
     V5,
@@ -100,8 +99,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self.door.limits.write_soft)
-        with contextlib.suppress(OSError, AttributeError):  # half-open peers that promised no keep-alive
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        read_in_pieces(self._transport, self.door.limits.piece)
+        keep_alive(self._transport)  # half-open peers that promised no keep-alive
         if not self.door.admit(self):
             self.closed = True
             self._transport.abort()

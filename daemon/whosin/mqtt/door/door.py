@@ -11,6 +11,7 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from whosin.listening import READS_AHEAD, TURNS_TO_READ, listen
 from whosin.mqtt.codec import Publish, Reason
 from whosin.mqtt.door import observers
 from whosin.mqtt.door.access import ROOT
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
+    from whosin.listening import Listener
     from whosin.model import Account
     from whosin.mqtt.codec import Will
     from whosin.mqtt.door.session import Key
@@ -94,7 +96,7 @@ class Door:
         self._dirty: list[Connection] = []
         self._intake: Intake | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._ticks = 0
         self._proving = False
@@ -105,16 +107,14 @@ class Door:
 
     @property
     def ready(self) -> bool:
-        return self._server is not None
+        return self._listener is not None
 
     async def start(self, intake: Intake) -> None:
         """Listen. An address in use or not ours raises OSError."""
         self.begin(intake)
         assert self._loop is not None
-        self._server = await self._loop.create_server(
-            lambda: Connection(self), self.host, self.port, backlog=1024
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listener = await listen(lambda: Connection(self), self.host, self.port, backlog=1024)
+        self.port = self._listener.port
         intake.sighted(self.source, self.clock.now_ms())
         self._ticker = self._loop.call_later(TICK_S, self._tick)
 
@@ -136,16 +136,18 @@ class Door:
             done()
 
     def prove(self) -> None:
-        """Two turns of the loop: in the first every socket that had data is read, the second says so."""
+        """So many turns of the loop that every socket that had data is read, and the last says so."""
         if self._proving or self._loop is None or self.holding:
             return
         self._proving, self._stopped = True, False
         self.backlog.asked()
         at_ms = self.clock.now_ms()
-        loop = self._loop
-        loop.call_soon(loop.call_soon, self._proven, at_ms)
+        self._loop.call_soon(self._turned, TURNS_TO_READ, at_ms)
 
-    def _proven(self, at_ms: int) -> None:
+    def _turned(self, left: int, at_ms: int) -> None:
+        if left and self._loop is not None:
+            self._loop.call_soon(self._turned, left - 1, at_ms)
+            return
         self._proving = False
         if self._intake is not None and not self._stopped:
             self._intake.proof(self.source, at_ms)
@@ -159,9 +161,9 @@ class Door:
         self._wills.clear()
         if self._ticker is not None:
             self._ticker.cancel()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         intake.blinded(self.source)
         self.status = b"offline"
         self._fan_out(self.status_topic, self.status, retain=True)
@@ -312,8 +314,11 @@ class Door:
             return
         intake.deliver(self.source, at_ms, peer, messages)
         full = intake.full
-        if not full and not self.holding:  # all that is readable in this turn is read before the inbox is
-            intake.proof(self.source, at_ms)
+        if not full and not self.holding:
+            if READS_AHEAD:
+                self.prove()
+            else:  # all that is readable in this turn is read before the inbox is
+                intake.proof(self.source, at_ms)
         if full and not self.holding:
             self.holding = self._stopped = True
             self._held_since_ms = self.clock.now_ms()
