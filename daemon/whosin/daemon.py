@@ -108,6 +108,7 @@ class Daemon:
         self.cleanup.begin(loaded)
         self.desk.operators.restore(loaded)
         self.alerts.begin(loaded)
+        self._note_what_was_done(loaded.meta.get("untold"))
         self._note_changed_settings(loaded.meta.get("settings"))
         await self._restore_observers(loaded)
 
@@ -293,6 +294,17 @@ class Daemon:
         self.note("settings.reloaded", self.clock.now_ms(), {**data, "values": values}, actor)
         await self.engine.durable()
         return data
+
+    def _note_what_was_done(self, untold: str | None) -> None:
+        """To the database, while no daemon ran: an upgrade, a restore."""
+        told = json.loads(untold or "[]")
+        for one in told:
+            data = one["data"]
+            if isinstance(data.get("newest"), int):
+                data["newest"] = wire.rfc3339(data["newest"])
+            self.note(one["type"], self.clock.now_ms(), data)
+        if told:
+            self.engine.committer.open.changes.meta["untold"] = "[]"
 
     def _note_changed_settings(self, before: str | None) -> None:
         """What differs from the last run goes into the history, too."""

@@ -68,7 +68,9 @@ def test_on_another_machine_nobody_is_taken_for_silent_and_everybody_is_known(
     shim = Shim(folder, library)
     shim.step_clock(clock_s)
     port = free_port()
-    daemon = Daemon(folder, f'listen = "127.0.0.1:{port}"', environ=shim.environ)
+    sooner = {"TIMEOUT_S": "4", "HEARTBEAT_EVERY_S": "1", "LOST_GRACE_S": "2"}
+    environ = {f"WHOSIN_CLIENT_TYPES__WEB__{name}": value for name, value in sooner.items()}
+    daemon = Daemon(folder, f'listen = "127.0.0.1:{port}"', environ={**environ, **shim.environ})
     (folder / "data").mkdir(mode=0o700)
     (folder / "data" / "admin-token").write_text("of another daemon")
     restored(backup, daemon.config)
@@ -92,6 +94,8 @@ def test_on_another_machine_nobody_is_taken_for_silent_and_everybody_is_known(
         assert client.answer("beats", "lock")["token"] > 2  # tokens since the backup are not given again
         until(lambda: daemon.status("dies") == "disconnected", 30, what="who really is gone is found")
         assert daemon.status("beats") == "active"
+        (told,) = daemon.history(type="database.restored")
+        assert told["data"]["file"] == str(backup)
         falls = [one["session"] for one in daemon.history(type="session.disconnected")]
         assert sorted(falls) == ["dies", "fallen"]
         heart.close()

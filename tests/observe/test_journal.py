@@ -23,6 +23,7 @@ KNOWN = [
     "source.blind", "source.regained", "store.degraded", "store.recovered", "token.created", "token.revoked",
     "operator.added", "operator.changed", "operator.removed", "operator.link_made",
     "operator.password_changed", "operator.signed_in", "operator.sign_in_failed", "operator.signed_out",
+    "database.upgraded", "database.restored",
     "account.added", "account.removed", "settings.reloaded", "daemon.started", "daemon.stopped",
 ]  # fmt: skip
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.e2e.site import Client
+from tests.faults.shim import Shim, built
 from tests.store.fixtures import kept, story
 from tests.support.daemon import until
 from whosin.ports import HistoryQuery
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support.daemon import Daemon
 
+SOON_S = 30.0  # by then locks that were held on for a while are due
 NEWEST = schema.migrations()[-1].version
 every_version = pytest.mark.parametrize("version", kept.versions(), ids=lambda number: f"v{number}")
 
@@ -82,17 +85,26 @@ async def test_the_history_of_an_upgraded_database_is_found_by_resource(version:
 
 
 class Upgraded:
-    def __init__(self, version: int, folder: Path) -> None:
+    """A daemon of today on such a database, soon after the other stopped: its clock says so. Else waits would
+    run out, and refusals be forgotten, between the day of the fixture and that of the test."""
+
+    def __init__(self, version: int, folder: Path, library: Path) -> None:
         self.version = version
         (folder / "data").mkdir(mode=0o700)
         kept.build(version, folder / "data" / "whosin.db")
         self.before = kept.seen(version)
         secrets = self.before["secrets"]
         (folder / "data" / "admin-token").write_text(secrets["tokens"]["admin"] + "\n")
-        self.daemon: Daemon = story.daemon(folder, folder / "data", fast=False)
+        shim = Shim(folder, library)
+        shim.step_clock(self._stopped_s() + SOON_S - time.time())
+        self.daemon: Daemon = story.daemon(folder, folder / "data", fast=False, environ=shim.environ)
         self.port = int(self.daemon._mqtt.rpartition(":")[2].strip('"'))
         self.daemon.start()
         self.now = story.views(self.daemon)
+
+    def _stopped_s(self) -> float:
+        last = max(one["at"] for one in self.before["views"]["history?limit=1000"]["items"])
+        return datetime.fromisoformat(last).timestamp()
 
     def of(self, view: str) -> tuple[Any, Any]:
         """What was shown of it, nothing if that version had no such thing, and what is."""
@@ -154,17 +166,19 @@ def _history_is_what_it_was_and_goes_on(upgraded: Upgraded) -> None:
     last = max(one["seq"] for one in before["items"])
     fresh = {one["type"] for one in now["items"] if one["seq"] > last}
     assert "daemon.started" in fresh
+    told = upgraded.daemon.history(type="database.upgraded")
+    upgrade = {
+        "from": upgraded.version,
+        "to": NEWEST,
+        "kept": f"whosin.db.v{upgraded.version}-before-upgrade",
+    }
+    assert [one["data"] for one in told] == ([upgrade] if upgraded.version < NEWEST else [])
     assert not [kind for kind in fresh if kind.startswith("session.")], "nobody falls or goes by an upgrade"
 
 
-def _closings_that_are_not_over_are_still_planned(upgraded: Upgraded) -> None:
+def _closings_are_planned_and_begun(upgraded: Upgraded) -> None:
     before, now = upgraded.of("maintenance?limit=1000")
-    today = datetime.now(UTC).isoformat()
-    left = [one for one in before["items"] if one["until"] > today]
-    found = {one["id"]: one for one in now["items"]}
-    for one in left:
-        same({key: value for key, value in one.items() if key != "state"}, found[one["id"]])
-    assert len(found) == len(left)
+    same(before["items"], now["items"])
 
 
 def _alerts_are_known_with_what_they_are_about(upgraded: Upgraded) -> None:
@@ -208,13 +222,16 @@ def _an_observer_gets_what_it_was_owed_and_clients_go_on(upgraded: Upgraded) -> 
 @every_version
 def test_a_daemon_goes_on_with_the_database_of_any_older_one(version: int, tmp_path: Path) -> None:
     """One start for all of it."""
-    upgraded = Upgraded(version, tmp_path)
+    library = built()
+    if isinstance(library, str):
+        pytest.skip(f"NOT PROVEN HERE: {library}")
+    upgraded = Upgraded(version, tmp_path, library)
     try:
         _all_is_shown_that_was_shown_before(upgraded)
         _locks_are_held_but_for_those_that_were_to_go_meanwhile(upgraded)
         _companies_have_as_many_in_them(upgraded)
         _history_is_what_it_was_and_goes_on(upgraded)
-        _closings_that_are_not_over_are_still_planned(upgraded)
+        _closings_are_planned_and_begun(upgraded)
         _alerts_are_known_with_what_they_are_about(upgraded)
         _tokens_accounts_and_passwords_let_one_in(upgraded)
         _an_observer_gets_what_it_was_owed_and_clients_go_on(upgraded)

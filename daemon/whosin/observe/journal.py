@@ -139,6 +139,8 @@ TABLE: dict[str, Row] = {
     "maintenance.ended": Row(INFO, _WINDOW),
     "maintenance.cancelled": Row(INFO, _WINDOW),
     "settings.changed": Row(INFO, ("values",)),
+    "database.upgraded": Row(INFO, ("from", "to", "kept")),
+    "database.restored": Row(WARNING, ("file", "newest")),
     "backup.made": Row(INFO, ("path", "bytes")),
     "daemon.started": Row(INFO, ("version",)),
     "daemon.stopped": Row(INFO, ("version",)),

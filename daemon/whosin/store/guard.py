@@ -8,12 +8,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from whosin.errors import StoreRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_TRIES: Final = 3
+_PAUSE_S: Final = 0.03
 
 if sys.platform == "win32":
     import msvcrt
@@ -30,6 +34,15 @@ else:
 
     def _lock(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _lock_soon(handle: int) -> None:
+    """Whoever only looks whether it is held (`looking`) holds it for a moment."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(OSError):
+            return _lock(handle)
+        time.sleep(_PAUSE_S)
+    return _lock(handle)
 
 
 class Guard:
@@ -50,7 +63,7 @@ class Guard:
             return
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(handle)
+            _lock_soon(handle)
         except OSError as error:
             holder = _read(handle)
             os.close(handle)

@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whosin import __version__
@@ -112,7 +113,7 @@ def restore(path: Path, database: Path, stamp: str) -> Restored:
         try:
             _make_sure_of_room(copy, place.path.parent)
             with looking.read_only(path) as db:
-                backup.fill(db, part, lambda: False, _begin_anew)
+                backup.fill(db, part, lambda: False, partial(_begin_anew, copy))
             _hand_over(part)
             aside = _put(part, place, stamp)
         except (sqlite3.Error, OSError) as error:
@@ -122,7 +123,7 @@ def restore(path: Path, database: Path, stamp: str) -> Restored:
     return Restored(copy, place.path, aside)
 
 
-def _begin_anew(db: sqlite3.Connection) -> None:
+def _begin_anew(copy: Copy, db: sqlite3.Connection) -> None:
     """Events and fencing tokens that were given out since the backup are not in it. Their numbers must not be
     given to something else: events get another beginning of their ids, tokens go on far ahead."""
     db.execute("BEGIN")
@@ -134,6 +135,7 @@ def _begin_anew(db: sqlite3.Connection) -> None:
         "coalesce((SELECT max(token) FROM companies), 0)))",
         (TOKENS_AHEAD,),
     )
+    db.execute(schema.to_tell("database.restored", {"file": str(copy.path), "newest": copy.newest}))
     db.execute("COMMIT")
 
 

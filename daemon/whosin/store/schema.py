@@ -5,6 +5,7 @@ Owns `user_version` and `application_id`, and the decision whether a file is our
 
 from __future__ import annotations
 
+import json
 import shlex
 from importlib import resources
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,7 +16,7 @@ from whosin.store import keeping
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 APPLICATION_ID: Final = int.from_bytes(b"WHOS", "big")
@@ -95,15 +96,24 @@ def sign(db: sqlite3.Connection) -> None:
         db.execute("INSERT OR REPLACE INTO meta VALUES ('program', ?)", (__version__,))
 
 
+def to_tell(kind: str, data: Mapping[str, object]) -> str:
+    """SQL that leaves an event for the daemon to put into the history, once it has opened the database."""
+    text = json.dumps({"type": kind, "data": data}).replace("'", "''")
+    before = "coalesce((SELECT value FROM meta WHERE key = 'untold'), '[]')"
+    return f"INSERT OR REPLACE INTO meta VALUES ('untold', json_insert({before}, '$[#]', json('{text}')));"  # noqa: S608 - quoted above
+
+
 def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration]) -> None:
     """Bring the file to the newest version, in one transaction, after a copy of what it was is kept."""
     version = _number(db, "PRAGMA user_version")
     steps = [step for step in known if step.version > version]
     if not steps:
         return
-    if version:
-        keeping.keep(db, path, version)
     script = "\n".join(step.sql for step in steps)
+    if version:
+        kept = keeping.keep(db, path, version)
+        done = {"from": version, "to": steps[-1].version, "kept": kept.name}
+        script += "\n" + to_tell("database.upgraded", done)
     try:
         db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {steps[-1].version};\nCOMMIT;")
     except BaseException:
