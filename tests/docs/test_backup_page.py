@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.docs.blocks import ROOT, blocks, shell, shell_env
-from tests.support.daemon import Daemon
+from tests.support.daemon import WHOSIN, Daemon
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -46,9 +48,40 @@ def test_the_commands_of_the_page_make_check_and_restore_a_backup(tmp_path: Path
     daemon.stop()
 
 
-def test_the_nightly_unit_runs_what_the_command_line_knows() -> None:
-    unit = (ROOT / "systemd" / "whosin-backup.service").read_text(encoding="utf-8")
-    assert "whosin backup --config /etc/whosin/whosin.toml" in unit
-    assert "WHOSIN_DAEMON__DATA_DIR=/var/lib/whosin" in unit
-    daemon = (ROOT / "systemd" / "whosin.service").read_text(encoding="utf-8")
-    assert "StateDirectory=whosin whosin/backups\n" in daemon
+def test_the_nightly_unit_keeps_a_checked_backup_and_deletes_old_ones(tmp_path: Path) -> None:
+    """Its line, as systemd would hand it to the shell, in another place."""
+    unit = (ROOT / "systemd" / "whosin-backup.service").read_text(encoding="utf-8").replace("\\\n", "")
+    line = next(one for one in unit.splitlines() if one.startswith("ExecStart=")).partition("=")[2]
+    daemon = Daemon(tmp_path, f'listen = "127.0.0.1:{free_port()}"').start()
+    backups = tmp_path / "backups"
+    for there, here in (
+        ("$$", "$"), ("%%", "%"), ("/var/lib/whosin", str(daemon.data)),
+        ("/var/backups/whosin", str(backups)),
+        ("/opt/whosin/bin/whosin", WHOSIN), ("/etc/whosin/whosin.toml", str(daemon.config)),
+    ):  # fmt: skip
+        assert there in line
+        line = line.replace(there, here)
+    env = shell_env(tmp_path)
+    try:
+        backups.mkdir()
+        old = backups / "2020-01-01.db"
+        old.touch()
+        (said,) = shell([f"touch -d 2020-01-01 {old}; {line}"], tmp_path, env)
+        assert "is a whole backup" in said
+        (made,) = backups.iterdir()
+        assert stat.S_IMODE(made.stat().st_mode) == 0o600
+        shell([line], tmp_path, env)  # again on the same day
+        assert not (daemon.data / "nightly.db").exists()
+    finally:
+        daemon.stop()
+    old.touch()
+    (said,) = shell([f"touch -d 2020-01-01 {old}; {line} || ls {backups}"], tmp_path, env)
+    assert "2020-01-01.db" in said, "no backup could be made: nothing is deleted"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="NOT TESTED: systemd-analyze is missing")
+def test_systemd_knows_every_key_of_the_nightly_units() -> None:
+    units = [str(ROOT / "systemd" / f"whosin-backup.{kind}") for kind in ("service", "timer")]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    ours = [line for line in done.stderr.splitlines() if "whosin-backup" in line]
+    assert [line for line in ours if "is not executable" not in line and "not found" not in line] == []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.faults.shim import Shim, built
 from tests.support.daemon import WHOSIN, Daemon
 from tests.support.ports import free_port
 
@@ -24,8 +25,11 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     made.stop()
 
 
-def doctor(config: Path, *more: str, columns: int | None = None) -> subprocess.CompletedProcess[str]:
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("WHOSIN_", "COLUMNS"))}
+def doctor(
+    config: Path, *more: str, columns: int | None = None, environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("WHOSIN_", "COLUMNS"))}
+    environ = {**ours, **(environ or {})}
     if columns:
         environ["COLUMNS"] = str(columns)
     return subprocess.run(
@@ -70,6 +74,21 @@ def test_a_daemon_that_hangs_is_told_from_one_that_does_not_run(daemon: Daemon) 
     found = findings(daemon.config, code=1)
     assert f"process {daemon.pid} has the database open, but" in found["daemon"][0]["found"]
     assert "nobody listens" in found[f"port {other}"][0]["found"]
+
+
+def test_a_clock_set_back_is_found_by_what_the_history_says(daemon: Daemon, tmp_path: Path) -> None:
+    library = built()
+    if isinstance(library, str):
+        pytest.skip(f"NOT PROVEN HERE: {library}")
+    daemon.start()
+    daemon.stop()
+    shim = Shim(tmp_path, library)
+    shim.step_clock(-7_200)
+    done = doctor(daemon.config, "--json", environ=shim.environ)
+    assert done.returncode == 1
+    (clock,) = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "clock"]
+    assert clock["level"] == "problem"
+    assert "but the newest event happened at" in clock["found"]
 
 
 def test_a_problem_is_exit_1_and_settings_that_are_wrong_are_all_named(daemon: Daemon) -> None:

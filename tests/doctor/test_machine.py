@@ -139,7 +139,7 @@ def test_the_end_of_a_certificate_is_what_openssl_says(authority):
             ["openssl", "x509", "-in", cert, "-noout", "-enddate"], capture_output=True, text=True, check=True
         ).stdout.strip()
         ends = datetime.strptime(said, "notAfter=%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC)
-        assert certificates.ends_s(certificates.first_der(cert)) == ends.timestamp()
+        assert certificates.ends_s(certificates.der_of(cert)) == ends.timestamp()
 
 
 @needs_openssl
@@ -157,6 +157,22 @@ def test_what_is_no_certificate_is_a_problem(patient, look, authority):
     pair = authority.issue("a", server=True)
     pair.cert.write_text("nothing")
     assert look(certificates.check(patient(http(pair)))).levels("certificate") == [Level.PROBLEM]
+
+
+@needs_openssl
+def test_a_list_of_revocations_is_judged_by_when_a_newer_one_is_due(patient, look, authority):
+    server, crl = authority.issue("localhost", server=True), authority.revocations(authority.issue("gone"))
+    text = (
+        f'[mqtt]\nlisten = "127.0.0.1:{free_port()}"\nsign_in = "on"\nlisten_tls_cert = "{server.cert}"\n'
+        f'listen_tls_key = "{server.key}"\nlisten_client_ca = "{authority.ca}"\nlisten_client_crl = "{crl}"\n'
+    )
+    for later, level in ((0, "ok"), (6.5, "warning"), (8, "problem")):
+        one = patient(text, now_s=lambda days=later: time.time() + days * 86_400)
+        found, said, _ = look(certificates.check(one)).of("certificate")[1]
+        assert (found, "(mqtt.listen_client_crl)" in said) == (level, True)
+    crl.write_text("nothing")
+    found, said, _ = look(certificates.check(patient(text))).of("certificate")[1]
+    assert (found, "there is no X509 CRL in it" in said) == ("problem", True)
 
 
 @pytest.mark.parametrize("der", [b"", b"0", b"\x30\x82\xff\xff", b"\x30\x03abc", bytes(100)])

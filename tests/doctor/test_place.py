@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections import namedtuple
 
 import pytest
@@ -40,6 +41,16 @@ def test_a_folder_open_to_others_is_a_warning_with_the_command(patient, look, tm
     ((level, said, advice),) = look(folder.check(one)).of("data folder")
     assert (level, advice) == ("warning", f"chmod 0700 {tmp_path / 'data'}")
     assert "mode 0755" in said
+
+
+def test_what_a_copy_left_that_was_cut_off_may_go(patient, look, tmp_path):
+    one = patient()
+    (tmp_path / "data" / ".whosin.db.0a1b2c3d.part").touch()
+    assert look(folder.check(one)).levels("data folder") == [Level.OK], "it may be on its way"
+    one.now_s = lambda: time.time() + 7_200
+    ((level, said, advice),) = look(folder.check(one)).of("data folder")
+    assert (level, said.startswith(".whosin.db.0a1b2c3d.part is left over")) == ("warning", True)
+    assert advice.endswith(f"rm {tmp_path / 'data'}/.*.part")
 
 
 @root_on_linux

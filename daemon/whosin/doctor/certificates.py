@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
+import base64
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from whosin.doctor.patient import Patient
 
 SOON_S: Final = 21 * 86_400
-_SEQUENCE, _UTC_TIME, _VERSION = 0x30, 0x17, 0xA0
+SOON_CRL_S: Final = 86_400  # lists live for days
+_SEQUENCE, _UTC_TIME, _VERSION, _INTEGER = 0x30, 0x17, 0xA0, b"\x02"
+_TIMES: Final = (0x17, 0x18)
 
 
 def check(patient: Patient) -> Iterator[Finding]:
@@ -30,11 +33,24 @@ def check(patient: Patient) -> Iterator[Finding]:
         if cert is not None:
             yield _pair(key, cert, private, patient.now_s())
 
+    if mqtt.listen_client_crl is not None:
+        yield _revocations(mqtt.listen_client_crl, patient.now_s())
+
+
+def _revocations(path: Path, now_s: float) -> Finding:
+    """An outdated list lets nobody in who comes by a certificate."""
+    try:
+        ends = crl_ends_s(der_of(path, "X509 CRL"))
+    except (OSError, ValueError) as error:
+        return problem("certificate", f"{path} cannot be read: {error} (mqtt.listen_client_crl)", "Mend it.")
+    what = f"the list of revoked certificates {path} (mqtt.listen_client_crl)"
+    return judged("certificate", what, ends, now_s, "Publish a new list, then `whosin reload`.", SOON_CRL_S)
+
 
 def _pair(key: str, cert: Path, private: Path | None, now_s: float) -> Finding:
     try:
         tls.Served(cert, private)
-        ends = ends_s(first_der(cert))
+        ends = ends_s(der_of(cert))
     except CertificateError as error:
         return problem("certificate", f"{error} ({key})", "Put a pair in place that was made together.")
     except (OSError, ValueError) as error:
@@ -42,21 +58,26 @@ def _pair(key: str, cert: Path, private: Path | None, now_s: float) -> Finding:
     return judged("certificate", f"{cert} ({key})", ends, now_s, "Renew it, then `whosin reload`.")
 
 
-def judged(check: str, what: str, ends: float, now_s: float, advice: str) -> Finding:
+def judged(check: str, what: str, ends: float, now_s: float, advice: str, soon_s: float = SOON_S) -> Finding:
     """By when it ends."""
+    if ends == math.inf:
+        return well(check, f"{what} has no end")
     day = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%d")
     if ends <= now_s:
         return problem(check, f"{what} expired on {day}", advice)
-    if ends <= now_s + SOON_S:
+    if ends <= now_s + soon_s:
         return warning(check, f"{what} expires on {day}, in {(ends - now_s) / 86_400:.0f} days", advice)
     return well(check, f"{what} is good until {day}")
 
 
-def first_der(path: Path) -> bytes:
-    """The first certificate in a PEM file. Raises OSError, ValueError."""
+def der_of(path: Path, label: str = "CERTIFICATE") -> bytes:
+    """The first certificate in a PEM file, or what else is labelled so. Raises OSError, ValueError."""
     text = path.read_text(encoding="ascii", errors="replace")
-    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    return ssl.PEM_cert_to_DER_cert(text[text.index(begin) : text.index(end) + len(end)])
+    _, begun, rest = text.partition(f"-----BEGIN {label}-----")
+    body, ended, _ = rest.partition(f"-----END {label}-----")
+    if not begun or not ended:
+        raise ValueError(f"there is no {label} in it")
+    return base64.b64decode(body)
 
 
 def ends_s(der: bytes) -> float:
@@ -72,7 +93,22 @@ def ends_s(der: bytes) -> float:
     if tag != _SEQUENCE:
         raise ValueError("not a certificate")
     _, _, rest = _read(validity)
-    tag, ends, _ = _read(rest)
+    return _time(rest)
+
+
+def crl_ends_s(der: bytes) -> float:
+    """By when there has to be a newer list; infinity if it does not say. Raises ValueError."""
+    _, signed, _ = _read(der)
+    _, rest, _ = _read(signed)
+    if rest[:1] == _INTEGER:  # the version
+        _, _, rest = _read(rest)
+    for _ in range(3):  # algorithm, issuer, when it was made
+        _, _, rest = _read(rest)
+    return _time(rest) if rest and rest[0] in _TIMES else math.inf
+
+
+def _time(der: bytes) -> float:
+    tag, ends, _ = _read(der)
     text = ends.decode("ascii")
     if tag == _UTC_TIME:  # two digits of the year, to be read as 1950 to 2049
         text = ("20" if text < "5" else "19") + text

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LEAST: Final = 16_000_000
 """Bytes. Below, the next burst may not be stored."""
+OLD_S: Final = 3_600.0
 SPARE: Final = 64_000_000
 """Bytes for the log, besides the room that a backup or an upgrade takes."""
 
@@ -37,7 +38,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     if not folder.is_dir():
         yield problem("data folder", f"{folder} is not a folder", "Move it away, or set daemon.data_dir.")
         return
-    found = list(_rights(folder))
+    found = [*_rights(folder), *_left_over(folder, patient.now_s())]
     yield from found or [well("data folder", f"{folder}, writable{_owner(folder)}")]
 
 
@@ -74,6 +75,24 @@ def _rights(folder: Path) -> Iterator[Finding]:
     ]
     if closed:
         yield problem("data folder", f"{closed[0]} may not be written", f"chmod 0600 {closed[0]}")
+
+
+def _left_over(folder: Path, now_s: float) -> Iterator[Finding]:
+    """By a backup, an upgrade or a restore that the power cut off; one that runs writes to its own."""
+    try:
+        names = [one for one in folder.glob(".*.part") if one.stat().st_mtime < now_s - OLD_S]
+    except OSError:
+        return
+    if names:
+        yield warning(
+            "data folder",
+            f"{names[0].name} is left over from a copy that was cut off" + _more(names),
+            f"Nobody needs it: rm {folder}/.*.part",
+        )
+
+
+def _more(names: list[Path]) -> str:
+    return f", and {len(names) - 1} more" if names[1:] else ""
 
 
 def _mounted_read_only(folder: Path) -> bool:
