@@ -792,6 +792,21 @@ def test_when_timers_are_sorted_out_those_that_count_still_run_in_their_order(d,
     assert d.roll.locks.refusals == 0
 
 
+@pytest.mark.parametrize(("held", "waiting", "refused"), [(1, 0, 100), (1, 100, 0), (150, 60, 60)])
+def test_timers_are_not_sorted_out_while_they_all_count(d, monkeypatch, held, waiting, refused):
+    monkeypatch.setattr(locks, "STALE_TIMERS", 5)
+    sorted_out = []
+    monkeypatch.setattr(locks, "heapify", sorted_out.append)
+    for n in range(held):
+        d.lock(0, "anna", f"held/{n}" if n else "a")
+    for n in range(waiting):
+        d.lock(0, "ben", f"a/{n}", wait_s=60)
+    for n in range(refused):
+        d.lock(0, "cleo", f"a/{n}")
+    assert len(d.roll.locks._timers) == waiting + refused
+    assert not sorted_out
+
+
 def _ask(resource, wait_s=None, mode=None):
     return LockRequest(resource, mode=mode, wait_s=wait_s)
 
