@@ -53,6 +53,20 @@ def test_what_a_copy_left_that_was_cut_off_may_go(patient, look, tmp_path):
     assert advice.endswith(f"rm {tmp_path / 'data'}/.*.part")
 
 
+def test_a_database_elsewhere_has_its_folder_looked_at_too(patient, look, tmp_path):
+    url = (tmp_path / "apart" / "w.db").as_posix()
+    data, apart = look(folder.check(patient(f'[store]\nurl = "sqlite:///{url}"\n')))
+    assert str(tmp_path / "data") in data.found
+    assert str(tmp_path / "apart") in apart.found
+
+
+def test_a_log_file_whose_folder_is_not_there_is_a_problem(patient, look, tmp_path):
+    ((level, said, _),) = look(
+        folder.check(patient(f'[log]\nfile = "{(tmp_path / "logs" / "w.log").as_posix()}"\n'))
+    ).of("log file")
+    assert (level, said.endswith("(log.file)")) == ("problem", True)
+
+
 @root_on_linux
 def test_files_of_another_user_in_the_daemons_folder_are_a_problem(patient, look, tmp_path):
     one = patient()

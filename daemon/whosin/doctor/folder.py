@@ -23,7 +23,21 @@ SPARE: Final = 64_000_000
 
 
 def check(patient: Patient) -> Iterator[Finding]:
-    folder = patient.database.parent
+    """That of the settings, and that of the database where it is another."""
+    settings = patient.settings
+    for folder in dict.fromkeys((settings.daemon.data_dir.expanduser().resolve(), patient.database.parent)):
+        yield from _one(folder, patient.now_s())
+    log = settings.log.file
+    if log is not None:
+        there = log if log.exists() else log.parent
+        if not os.access(there, os.W_OK):
+            yield problem(
+                "log file", f"{log} may not be written, or its folder is not there (log.file)",
+                f"Make the folder for the daemon's user: install -d -o USER {log.parent}",
+            )  # fmt: skip
+
+
+def _one(folder: Path, now_s: float) -> Iterator[Finding]:
     if not folder.exists():
         above = next(one for one in folder.parents if one.exists())
         if os.access(above, os.W_OK | os.X_OK):
@@ -38,7 +52,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     if not folder.is_dir():
         yield problem("data folder", f"{folder} is not a folder", "Move it away, or set daemon.data_dir.")
         return
-    found = [*_rights(folder), *_left_over(folder, patient.now_s())]
+    found = [*_rights(folder), *_left_over(folder, now_s)]
     yield from found or [well("data folder", f"{folder}, writable{_owner(folder)}")]
 
 

@@ -36,7 +36,7 @@ _ADVICE: Final = {
     "full": "no space left for it; free some and it goes on by itself",
     "read_only": "it cannot be written; make it and its folder writable and it goes on by itself",
     "locked": "another program holds it locked; close that program and it goes on by itself",
-    "corrupt": "it is damaged; stop the daemon, keep a copy of the file, and put back the newest backup",
+    "corrupt": "it is damaged; stop the daemon and put back the newest backup: whosin restore FILE",
     "io": "it cannot be read or written; see to the disk or the file and it goes on by itself",
 }
 _PROBE_BYTES: Final = 64 * 1024

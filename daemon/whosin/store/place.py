@@ -56,7 +56,7 @@ class Place:
     def no_database(self) -> StoreRefused:
         return StoreRefused(
             f"{self.path} is not an SQLite database, or its first page is damaged; it was left as it is. "
-            "Put back the newest backup, or set `store.url` to another file"
+            "Put back the newest backup (whosin restore FILE), or set `store.url` to another file"
         )
 
     def note_file(self) -> None:
@@ -84,7 +84,7 @@ class Place:
             raise StoreError(
                 "io",
                 f"{self.path} was removed or renamed while in use; put that very file back, "
-                "or put back a backup and restart the daemon",
+                "or stop the daemon and put back a backup (whosin restore FILE)",
             ) from None
         if found != self._file:
             raise StoreError(

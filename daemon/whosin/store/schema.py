@@ -131,7 +131,8 @@ def check(db: sqlite3.Connection, path: Path) -> None:
         if found != "ok":
             raise StoreError(
                 "corrupt",
-                f"{path} is damaged ({table}: {found}); keep a copy of it and put back the newest backup",
+                f"{path} is damaged ({table}: {found}); keep a copy of it and put back the newest backup: "
+                "whosin restore FILE",
             )
 
 

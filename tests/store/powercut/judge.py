@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tests.store.powercut.stories import KEYS
 from whosin.ports import EventRow, Loaded
 from whosin.store import SqliteStore, keeping
+from whosin.store.restoring import examine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +67,16 @@ class Upgraded:
         assert events == self.events
         if "committed" in cut.said:
             assert loaded.meta["turn"] == "after"
+
+
+async def backed_up(cut: Cut, path: Path) -> None:
+    """What has the backup's name is one; and the database is whole meanwhile."""
+    backup = path.with_name("backup.db")
+    if "backed-up" in cut.said or backup.exists():
+        assert examine(backup).sessions == 1
+    loaded, _ = await opened(path)
+    if backup.exists():
+        assert loaded.meta["turn"] == "1"
 
 
 async def restored(cut: Cut, path: Path) -> None:

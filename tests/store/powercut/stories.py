@@ -53,6 +53,15 @@ async def upgrade(folder: Path) -> None:
     await store.close()
 
 
+async def backup(folder: Path) -> None:
+    store = SqliteStore(folder / "whosin.db")
+    await store.open()
+    await store.commit(Changes(sessions={1: rows.session(1)}, meta={"turn": "1"}))
+    await store.backup(str(folder / "backup.db"))
+    said(folder, "backed-up")
+    await store.close()
+
+
 def restored(folder: Path, backup: Path) -> None:
     restore(backup, folder / "whosin.db", "2026-11-27T04.00.00Z")
     said(folder, "restored")
@@ -65,6 +74,8 @@ def main() -> None:
         asyncio.run(commits(where, int(more[0])))
     elif story == "upgrade":
         asyncio.run(upgrade(where))
+    elif story == "backup":
+        asyncio.run(backup(where))
     else:
         restored(where, Path(more[0]))
 

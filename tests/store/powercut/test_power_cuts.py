@@ -102,6 +102,12 @@ def test_a_power_cut_in_an_upgrade_leaves_what_was_or_what_becomes_of_it(desk: P
     judged(cuts(before, log, data, every=2), desk, judge.Upgraded(version, after), least=50)
 
 
+def test_a_power_cut_in_a_backup_leaves_none_or_a_whole_one(desk: Path, library: Path) -> None:
+    data, log = story(desk)
+    record(library, data, log, "backup")
+    judged(cuts({}, log, data, every=3), desk, judge.backed_up, least=50)
+
+
 def test_a_power_cut_in_a_restore_leaves_the_former_database_or_the_restored_one(
     desk: Path, library: Path
 ) -> None:
