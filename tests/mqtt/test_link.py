@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.scripted_broker import FakeTime, Heard, Lines, ScriptedBroker, Wire
 from whosin.mqtt.codec import (
+    V5,
     Connect,
     Disconnect,
     PingReq,
@@ -23,6 +24,7 @@ from whosin.mqtt.codec import (
     Reason,
     SubAck,
     Subscribe,
+    encode,
 )
 from whosin.mqtt.link import Link
 from whosin.mqtt.link.pulse import FULL_READ
@@ -231,6 +233,13 @@ async def test_a_subscription_granted_at_qos_0_is_said(world: World):
 
 
 # --- receiving ---
+
+
+async def test_bytes_that_the_loop_hands_over_as_a_bytearray_are_read_as_well(world: World):
+    """As Windows' loop does."""
+    wire = await world.start()
+    wire.protocol.data_received(bytearray(encode(Publish(TOPIC, b"{}"), V5)))
+    assert ("deliver", world.time.now_ms(), [b"{}"]) in world.heard.log
 
 
 async def test_a_chunk_is_one_delivery_and_its_proof_comes_behind(world: World):

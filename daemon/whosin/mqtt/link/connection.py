@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
         at_ms = self._tools.clock.now_ms()
         self._pulse.heard(at_ms, len(data))
         try:
-            packets: Sequence[Packet] = self._decoder.feed(data)
+            packets: Sequence[Packet] = self._decoder.feed(bytes(data))  # a bytearray on Windows
         except ProtocolError as error:
             self._receive(at_ms, error.before)
             self._break(str(error), error.reason)
