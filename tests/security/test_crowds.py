@@ -19,8 +19,6 @@ from whosin.mqtt.codec import V5, encode_publish
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.security.line import Line
-
 pytestmark = needs_openssl
 
 CROWD = 5_000
@@ -91,7 +89,7 @@ def test_five_thousand_connections_hold_up_nobody_who_is_in(place: Place, anna: 
     assert place.daemon.status(ANNA) == "active"
 
 
-def asks(line: Line, nth: int, count: int) -> bytes:
+def asks(nth: int, count: int) -> bytes:
     """Questions of sessions that nobody knows: each is answered."""
     body = b'{"resource": "x"}'
     topics = [f"whosin/v1/up/rival/c/slow-{nth}-{one}/unlock".encode() for one in range(count)]
@@ -107,7 +105,7 @@ def test_those_who_ask_and_never_read_hold_up_nobody(place: Place, anna: Person)
             line.hear("whosin/v1/down/rival/#")
             readers.append(line)
         for nth, line in enumerate(readers):
-            line.raw(asks(line, nth, 2_000))
+            line.raw(asks(nth, 2_000))
             anna.works()
         for _ in range(10):
             anna.works()

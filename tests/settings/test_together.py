@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.settings.helpers import problem, problems, read
@@ -12,6 +14,7 @@ from whosin.settings import Address
 def pem(tmp_path):
     for name in ("cert.pem", "key.pem", "password"):
         (tmp_path / name).write_text("x")
+        (tmp_path / name).chmod(0o600)
 
 
 class TestPatience:
@@ -221,6 +224,21 @@ class TestWarnings:
         link = '[mqtt]\nurl = "mqtt://{}"\nusername = "w"\npassword_file = "password"'
         assert "without TLS" in read(tmp_path, link.format("b")).warnings()[0]
         assert read(tmp_path, link.format("localhost")).warnings() == []
+
+    @pytest.mark.skipif(os.name != "posix", reason="modes of files are another matter there")
+    def test_secrets_that_everybody_can_read_are_warned_of(self, tmp_path, pem):
+        text = (
+            '[http]\ntls_cert = "cert.pem"\ntls_key = "key.pem"\n[mqtt]\nurl = "mqtts://b"\nusername = "w"\n'
+            'cert_file = "cert.pem"\nkey_file = "key.pem"\npassword_file = "password"'
+        )
+        for name in ("cert.pem", "password"):
+            (tmp_path / name).chmod(0o644)
+        (warning,) = read(tmp_path, text).warnings()
+        assert warning.endswith("/password can be read by everybody on this machine: chmod 600")
+        (tmp_path / "key.pem").chmod(0o604)
+        assert [one.split(" ")[0] for one in read(tmp_path, text).warnings()] == [
+            "mqtt.key_file", "mqtt.password_file", "http.tls_key",
+        ]  # fmt: skip
 
     def test_a_page_for_all_without_host_names_is_warned_of(self, tmp_path):
         text = '[http]\nlisten = "[::]:80"\nbehind_proxy = true\n{}[mqtt]\nsign_in = "on"'

@@ -5,6 +5,8 @@ Owns what other rooms read. Must not know: TOML, environment variables, problems
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -161,6 +163,15 @@ class Settings:
             found.append(
                 f"http.listen is {page} and http.allowed_hosts is empty: only loopback names are answered"
             )
+        secrets = {
+            "mqtt.listen_tls_key": self.mqtt.listen_tls_key, "mqtt.key_file": self.mqtt.key_file,
+            "mqtt.password_file": self.mqtt.password_file, "http.tls_key": self.http.tls_key,
+        }  # fmt: skip
+        found += [
+            f"{key} {file} can be read by everybody on this machine: chmod 600"
+            for key, file in secrets.items()
+            if file is not None and _open_to_all(file)
+        ]
         for name, channel in self.alert_channels.items():
             if channel.kind == "email" and channel.tls == "off" and not _local_host(channel.host):
                 found.append(
@@ -249,6 +260,14 @@ def _client_type(name: str, given: ClientType) -> model.ClientType:
 def _ms(duration_s: float) -> int:
     """Whole milliseconds; what is more than nothing stays so."""
     return max(1, round(duration_s * 1000)) if duration_s else 0
+
+
+def _open_to_all(file: Path) -> bool:
+    """Windows keeps that elsewhere."""
+    try:
+        return os.name == "posix" and bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
 
 
 def _local_host(host: str | None) -> bool:
