@@ -126,7 +126,7 @@ def app(monkeypatch):
     """Stands in for the daemon: notes what it was started with."""
     started = []
 
-    def main(settings, config):
+    def main(settings, config, _supervisor):
         started.append((settings, config))
         return 7
 
