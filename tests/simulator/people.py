@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 KNOWN_MS = 1_500  # after all is read the daemon may take so long to be sure
+LONG_MS = 2_000
 
 
 class Portal:
@@ -286,7 +287,7 @@ class Person:
 
     def flood(self, pings: int, after_ms: int) -> None:
         """So much at once that the door reads no further for a while. It is no fault of what it, or those it
-        speaks for, say behind that. `after_ms`: how long they may take to come back where it breaks."""
+        speaks for, say behind that. `after_ms`: the grace they have afterwards, where it lasted or breaks."""
         conn = self.client.conn
         if conn is None or not self.client.up or not isinstance(conn.ends[1], Socket):
             return
@@ -303,7 +304,10 @@ class Person:
         elif socket.unread:
             self.world.after(50, self._watch, socket, trouble, after_ms)
         else:
-            trouble.ended_ms = self.world.now + KNOWN_MS
+            long = (
+                self.world.now - trouble.began_ms >= LONG_MS - 100
+            )  # blindness of seconds has a grace (rule 8)
+            trouble.ended_ms = self.world.now + (after_ms if long else 0) + KNOWN_MS
 
     def _healed(self) -> None:
         self.client.path_ok = True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TURN: Final = 8  # why reading is paused: the line (`connection` has the other bits)
 KEPT: Final = 256 * 1024  # bytes that may be unread beyond what the system says, or where it says nothing
-LONG_MS: Final = 2_000  # of what breaks after being behind for so long, those who spoke have to come back
+LONG_MS: Final = 2_000  # behind for so long was blindness, which has a grace: who spoke may have to come back
 
 
 class _Mark:
@@ -89,18 +89,19 @@ class Backlog:
             self._door.tell_behind(line, self._read_ms)
 
     def over(self, connection: Connection) -> None:
-        """It is read to its end."""
-        if self._marks.pop(connection, None) is not None:
-            self._moved.discard(connection)
-            self._door.tell_caught_up(connection.line)
-
-    def lost(self, connection: Connection) -> None:
-        """It ended, and what was unread of it never will be read."""
+        """It is read as far as it goes, or was cut off. After long the other side may have kept back what did
+        not fit into the system's buffers: that is on its way now, or its connection breaks first."""
         mark = self._marks.pop(connection, None)
         if mark is not None:
             self._moved.discard(connection)
             long = self._door.clock.now_ms() - mark.since_ms >= LONG_MS
             self._door.tell_caught_up(connection.line, unread=long)
+
+    def ended(self, connection: Connection) -> None:
+        """Its own last word was read: there is nothing behind it."""
+        if self._marks.pop(connection, None) is not None:
+            self._moved.discard(connection)
+            self._door.tell_caught_up(connection.line)
 
     def asked(self) -> None:
         """From now on everything readable is read within the next turn of the loop."""

@@ -157,7 +157,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self.closed:
             self.closed = True
             if exc is None:  # the end of what it said, read behind all else
-                self.door.backlog.over(self)
+                self.door.backlog.ended(self)
             self.door.gone(self, willing=True)
         self.door.left(self)
 
@@ -293,7 +293,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.end(Reason.PROTOCOL_ERROR, "protocol")
                 return
             session.expiry_ms = min(expiry_s * 1000, self.door.limits.session_expiry_ms)
-        self.door.backlog.over(self)
+        self.door.backlog.ended(self)
         self._close(willing=packet.reason is not Reason.SUCCESS)
 
     def _refuse_packet(self, error: ProtocolError) -> None:

@@ -411,7 +411,7 @@ class Door:
         """The connection ended; its session waits for the client, or ends too."""
         self._connections.discard(connection)
         self._leaving.add(connection)
-        self.backlog.lost(connection)
+        self.backlog.over(connection)
         session = connection.session
         if session is None or session.connection is not connection:
             return
