@@ -30,6 +30,7 @@ SECTIONS = {
         "backup": "backup",
         "restore": "restore",
         "doctor": "doctor",
+        "service": "service",
     },
     "Who is in": {
         "sessions": "sessions",

@@ -7,6 +7,7 @@ answer, which the tests hold them to.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from whosin.errors import Refused
+from whosin.service.manager import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 USUAL_LISTEN = "127.0.0.1:8787"
 TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
+SERVICE_CONFIG = Path(f"/etc/{NAME}/whosin.toml")  # as `whosin service install` puts it
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PLAIN_LISTEN = re.compile(r"(127\.0\.0\.1|localhost|0\.0\.0\.0):([1-9][0-9]{0,4})")
 _IRRELEVANT = {"WHOSIN_URL", "WHOSIN_TOKEN"}
@@ -89,8 +92,23 @@ class Target(NamedTuple):
         return "Is WHOSIN_URL or --url right, and does the daemon run there?"
 
 
+def as_installed(config: Path | None, environ: Mapping[str, str]) -> tuple[Path | None, Mapping[str, str]]:
+    """Where no settings are named, those of this machine's service, if it has one; and of that service, also
+    what the system tells it alone: where its data lie."""
+    if sys.platform != "linux":
+        return config, environ
+    its = SERVICE_CONFIG
+    named = any(name.upper().startswith("WHOSIN_") and name.upper() not in _IRRELEVANT for name in environ)
+    if config is None and not named and os.access(its, os.R_OK):
+        config = its
+    if config is not None and config.absolute() == its and "STATE_DIRECTORY" not in environ:
+        environ = {**environ, "STATE_DIRECTORY": f"/var/lib/{NAME}"}
+    return config, environ
+
+
 def target(config: Path | None, url: str | None, environ: Mapping[str, str]) -> Target:
     """Raises Refused when nobody can be asked, SettingsError when the settings cannot be used."""
+    config, environ = as_installed(config, environ)
     token = environ.get("WHOSIN_TOKEN")
     if url and token:
         return Target(url.rstrip("/"), token)
