@@ -130,7 +130,11 @@ class Unit:
     def _own(self) -> list[str]:
         """Who it is, and what it may read and write."""
         lines = [f"User={self.user}\n" if self.user else "DynamicUser=yes\n"]
-        lines += [f"StateDirectory={self.name} {self.name}/backups\n", "StateDirectoryMode=0700\n", "UMask=0077\n"]
+        lines += [
+            f"StateDirectory={self.name} {self.name}/backups\n",
+            "StateDirectoryMode=0700\n",
+            "UMask=0077\n",
+        ]
         lines += [f"ReadOnlyPaths=-{_quoted(self.config.rpartition('/')[0])}\n"]
         if self.groups:
             lines += [f"SupplementaryGroups={' '.join(self.groups)}\n"]
