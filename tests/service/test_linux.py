@@ -41,7 +41,7 @@ def test_the_unit_that_ships_is_the_one_that_is_made():
 
 def test_another_name_has_places_of_its_own():
     text = Unit(name="second", config="/etc/second/whosin.toml").text()
-    assert lines(text, "StateDirectory") == ["second second/backups"]
+    assert lines(text, "StateDirectory") == ["second"]
     assert lines(text, "ReadOnlyPaths") == ["-/etc/second"]
     assert "/var/lib/second" in text
 
@@ -143,7 +143,7 @@ def test_a_dry_run_shows_the_unit_and_changes_nothing(tmp_path):
         cli.main, ["service", "install", "--dry-run", "--config", str(written(tmp_path, "")), "--name", "x1"]
     )
     assert done.exit_code == 0
-    assert lines(done.output, "StateDirectory") == ["x1 x1/backups"]
+    assert lines(done.output, "StateDirectory") == ["x1"]
     assert not Path("/etc/systemd/system/x1.service").exists()
 
 

@@ -131,7 +131,7 @@ class Unit:
         """Who it is, and what it may read and write."""
         lines = [f"User={self.user}\n" if self.user else "DynamicUser=yes\n"]
         lines += [
-            f"StateDirectory={self.name} {self.name}/backups\n",
+            f"StateDirectory={self.name}\n",
             "StateDirectoryMode=0700\n",
             "UMask=0077\n",
         ]
