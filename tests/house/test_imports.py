@@ -62,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
         "whosin", "errors", "model", "ports", "observe.counts", "clock", "store", "observe", "settings",
         "tls", "web", "daemon", "supervision",
     },
-    "service": {"whosin", "errors", "ports", "settings"},
+    "service": {"whosin", "errors", "ports", "settings", "privacy"},
     "apiclient": {"errors"},
     "doctor": {"whosin", "errors", "tls", "mqtt.codec", "mqtt.link", "store", "settings", "apiclient"},
     "cli": {

@@ -19,6 +19,7 @@ import structlog
 
 from tests.mqtt.door.fakes import FakeIntake
 from whosin import app
+from whosin.cli import finding
 from whosin.clock import SystemClock
 from whosin.mqtt.codec import V311, Connect, Publish, encode
 from whosin.mqtt.door import Door
@@ -171,6 +172,17 @@ def test_a_log_that_somebody_reads_grows_on(tmp_path, monkeypatch):
         assert [path.name for path in tmp_path.iterdir()] == ["whosin.log"]
     handle.close()
     assert len(file.read_text(encoding="utf-8").splitlines()) == 11
+
+
+def test_commands_find_the_settings_of_the_service(tmp_path, monkeypatch):
+    config, data = tmp_path / "whosin.toml", tmp_path / "data"
+    config.write_text(f"[daemon]\ndata_dir = '{data}'\n[http]\nlisten = '127.0.0.1:8799'\n")
+    data.mkdir()
+    (data / "admin-token").write_text("secret\n")
+    assert Path(os.environ["PROGRAMDATA"], "Whosin", "config", "whosin.toml") == finding.SERVICE_CONFIG
+    monkeypatch.setattr(finding, "SERVICE_CONFIG", config)
+    found = finding.target(None, None, {})
+    assert (found.url, found.token) == ("http://127.0.0.1:8799", "secret")
 
 
 @pytest.mark.parametrize("name", ["data", Path("a") / "b c" / "ü"])

@@ -18,10 +18,13 @@ SUITES = {
 }  # fmt: skip
 
 
+ALONE = "addopts=--strict-markers --strict-config --import-mode=importlib"  # xdist is not there
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_a_suite_passes_on_windows(windows, name, tmp_path):
     done = windows.run(
-        "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider",
+        "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider", "-o", ALONE,
         "--basetemp", rf"C:\{tmp_path.name}", *SUITES[name], limit_s=300, environ={"CI": "true"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

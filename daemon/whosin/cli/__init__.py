@@ -28,9 +28,9 @@ SECTIONS = {
         "status": "status",
         "reload": "reload",
         "backup": "backup",
+        "service": "service",
         "restore": "restore",
         "doctor": "doctor",
-        "service": "service",
     },
     "Who is in": {
         "sessions": "sessions",

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 USUAL_LISTEN = "127.0.0.1:8787"
 TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
-SERVICE_CONFIG = Path(f"/etc/{NAME}/whosin.toml")  # as `whosin service install` puts it
+if sys.platform == "win32":  # as `whosin service install` puts it
+    SERVICE_CONFIG = Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData"), "Whosin", "config", "whosin.toml")
+    SERVICE_DATA = SERVICE_CONFIG.parents[1] / "data"
+else:
+    SERVICE_CONFIG = Path(f"/etc/{NAME}/whosin.toml")
+    SERVICE_DATA = Path(f"/var/lib/{NAME}")
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PLAIN_LISTEN = re.compile(r"(127\.0\.0\.1|localhost|0\.0\.0\.0):([1-9][0-9]{0,4})")
 _IRRELEVANT = {"WHOSIN_URL", "WHOSIN_TOKEN"}
@@ -95,15 +100,24 @@ class Target(NamedTuple):
 def as_installed(config: Path | None, environ: Mapping[str, str]) -> tuple[Path | None, Mapping[str, str]]:
     """Where no settings are named, those of this machine's service, if it has one; and of that service, also
     what the system tells it alone: where its data lie."""
-    if sys.platform != "linux":
+    if sys.platform not in {"linux", "win32"}:
         return config, environ
     its = SERVICE_CONFIG
     named = any(name.upper().startswith("WHOSIN_") and name.upper() not in _IRRELEVANT for name in environ)
-    if config is None and not named and os.access(its, os.R_OK):
+    if config is None and not named and _readable(its):
         config = its
     if config is not None and config.absolute() == its and "STATE_DIRECTORY" not in environ:
-        environ = {**environ, "STATE_DIRECTORY": f"/var/lib/{NAME}"}
+        environ = {**environ, "STATE_DIRECTORY": str(SERVICE_DATA)}
     return config, environ
+
+
+def _readable(file: Path) -> bool:
+    """Tried, since Windows' rights are not in the mode."""
+    try:
+        with file.open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 def target(config: Path | None, url: str | None, environ: Mapping[str, str]) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from functools import wraps
@@ -25,6 +26,7 @@ Examples:
   whosin service status                   does it run, and since when
   sudo whosin service uninstall           data and settings are kept
 
+On Windows without sudo, in a terminal of an administrator.
 After an upgrade, or to let it reach other machines: install it again.
 """
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
@@ -141,6 +143,24 @@ def uninstall(manager: Manager, *, purge: bool, yes: bool) -> None:
         declined()
     for line in manager.uninstall(purge=purge):
         click.echo(clean(line))
+
+
+@command.command("run", hidden=True)
+@click.option("--name", default="whosin", callback=_named)
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def run(*, name: str, config: Path) -> None:
+    """What Windows' service manager starts."""
+    if sys.platform != "win32":
+        raise click.UsageError("Windows' service manager starts this; here, it is `whosin run`.")
+    from whosin.service.windows import api, program
+
+    def daemon(*about: Any) -> int:
+        """Imported when the manager already knows us: it does not wait for long."""
+        from whosin import app
+
+        return app.main(*about)
+
+    program.host(api.real(), name, config, daemon, os.environ)
 
 
 def _phase(state: State) -> str:

@@ -23,6 +23,10 @@ def manager(name: str = NAME) -> Manager:
         from whosin.service.linux import SystemdManager  # noqa: PLC0415 - each on its own system only
 
         return SystemdManager(name)
+    if sys.platform == "win32":
+        from whosin.service.windows.manager import WindowsManager  # noqa: PLC0415 - likewise
+
+        return WindowsManager(name)
     raise Refused(
         "no_service", f"Whosin cannot be a service on {sys.platform}: run `whosin run` by other means."
     )
