@@ -53,13 +53,16 @@ BOOL WINAPI ProcessPrng(PBYTE buffer, SIZE_T length) { return SystemFunction036(
 """
 
 
+OURS = ("WHOSIN_", "PYTHON", "PYTEST", "COV")  # variables that are meant for the programs of this machine
+
+
 class Missing(Exception):  # noqa: N818 - the reason for skipping
     """There is no Windows Python to be had here, and why."""
 
 
 def environment() -> dict[str, str]:
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("WHOSIN_", "PYTHON"))},
+        **{name: value for name, value in os.environ.items() if not name.startswith(OURS)},
         "WINEPREFIX": str(PLACE / "prefix"),
         "WINEARCH": "win64",
         "WINEDEBUG": "-all",
