@@ -3,6 +3,7 @@ settings."""
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -22,10 +23,11 @@ ALONE = "addopts=--strict-markers --strict-config --import-mode=importlib"  # xd
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_a_suite_passes_on_windows(windows, name, tmp_path):
+def test_a_suite_passes_on_windows(windows, name):
     done = windows.run(
         "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider", "-o", ALONE,
-        "--basetemp", rf"C:\{tmp_path.name}", *SUITES[name], limit_s=300, environ={"CI": "true"},
+        "--basetemp", rf"C:\{name.replace(' ', '-')}-{os.getpid()}", *SUITES[name],
+        limit_s=300, environ={"CI": "true"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 20
