@@ -19,10 +19,7 @@ from tests.house import repository
 from tests.service.machine import PYTHON, Machine, missing, wheels_of
 
 WHY = missing()
-pytestmark = [
-    pytest.mark.skipif(WHY is not None, reason=f"NOT TESTED: no machine with a real systemd: {WHY}"),
-    pytest.mark.xdist_group("systemd"),
-]
+pytestmark = pytest.mark.skipif(WHY is not None, reason=f"NOT TESTED: no machine with a real systemd: {WHY}")
 
 WHOSIN = "/opt/whosin/bin/whosin"
 SETTINGS = "/etc/whosin/whosin.toml"
