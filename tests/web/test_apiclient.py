@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from tests.web.test_server import make_certificate
+from tests.support.certificates import Authority, needs_openssl
 from whosin.apiclient import ApiClient, ApiRefused, Unreachable, parse_events, part
 from whosin.errors import Refused
 
@@ -105,11 +105,12 @@ async def test_somebody_else_there_is_unreachable(sent: bytes, words: str) -> No
     await other.wait_closed()
 
 
+@needs_openssl
 async def test_it_trusts_the_ca_it_is_given_and_no_other(serve: Any, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    make_certificate(certificate, key)
-    server = await serve(tls_cert=str(certificate), tls_key=str(key))
-    trusting = ApiClient(server.url, "t-viewer", ca_file=str(certificate))
+    authority = Authority(tmp_path)
+    certificate, key = map(str, authority.issue("localhost", server=True))
+    server = await serve(tls_cert=certificate, tls_key=key)
+    trusting = ApiClient(server.url, "t-viewer", ca_file=str(authority.ca))
     assert (await run(lambda: trusting.get("stats")))["name"] == "whosin"
     with pytest.raises(Unreachable, match="certificate"):
         await run(lambda: ApiClient(server.url, "t-viewer").get("stats"))
