@@ -124,7 +124,9 @@ def test_a_program_that_others_may_not_read_is_refused(tmp_path, monkeypatch):
 
 
 @NO_SYSTEMD
-@pytest.mark.parametrize("command", [["install"], ["uninstall"]])
+@pytest.mark.parametrize(
+    "command", [["install"], ["uninstall"], ["status"], ["start"], ["stop"], ["restart"]]
+)
 def test_without_systemd_it_says_so(command):
     done = CliRunner().invoke(cli.main, ["service", *command])
     assert done.exit_code == 1

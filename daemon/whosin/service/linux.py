@@ -172,6 +172,7 @@ class SystemdManager:
 
     def _systemctl(self, *arguments: str, fails: bool = False) -> str:
         """Its output. Raises Refused with its words, unless it may fail."""
+        _must_be_booted()
         command = shutil.which("systemctl")
         if command is None:
             raise Refused(
@@ -184,12 +185,7 @@ class SystemdManager:
         return done.stdout
 
     def _must_be_possible(self) -> None:
-        if not BOOTED.is_dir():
-            raise Refused(
-                "no_systemd",
-                "systemd does not run this machine, so there is nothing to install a service into. "
-                "In a container, let it start `whosin run` itself.",
-            )
+        _must_be_booted()
         if os.geteuid() != 0:
             raise Refused("not_root", "Only root can do this: try it with sudo.")
 
@@ -198,6 +194,15 @@ class SystemdManager:
             raise Refused(
                 "not_installed", f"There is no service {self.name}: `whosin service install` makes one."
             )
+
+
+def _must_be_booted() -> None:
+    if not BOOTED.is_dir():
+        raise Refused(
+            "no_systemd",
+            "systemd does not run this machine, so there is nothing to install a service into. "
+            "In a container, let it start `whosin run` itself.",
+        )
 
 
 def _why_not(state: State, name: str) -> str:
