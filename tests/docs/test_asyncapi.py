@@ -230,6 +230,9 @@ def test_what_schemas_cannot_say_is_said_in_words() -> None:
     assert contract.validator("login").is_valid({"user": "\ud800", "client": "web"})
     with pytest.raises(BadInput):
         wire.decode(b"whosin/v1/up/a/b/s/login", rb'{"user": "\ud800", "client": "web"}', retain=False)
+    assert contract.validator("lost").is_valid({"conn": 1.0})
+    with pytest.raises(BadInput):
+        decode("lost", {"conn": 1.0})
     assert decode("heartbeat", {"more": 1, "conn": None}) == messages.BARE_HEARTBEAT
     assert wire.decode(b"whosin/v1/up/a/b/s/heartbeat", b"", retain=False).message == messages.BARE_HEARTBEAT
 
