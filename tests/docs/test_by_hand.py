@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.docs.blocks import blocks, shell, shell_env
+from tests.docs.pages import blocks, marked
+from tests.docs.shells import shell, shell_env
 from tests.e2e.site import Client
 from tests.support.daemon import Daemon, until
 from tests.support.ports import free_port
@@ -23,6 +24,7 @@ needs_mosquitto = pytest.mark.skipif(
 )
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="NOT TESTED: curl is missing")
 
+HERE = "tests/docs/test_by_hand.py"
 OUR_PORT = """
 mosquitto_pub() {{ command mosquitto_pub -p {port} "$@"; }}
 mosquitto_sub() {{ timeout 5 mosquitto_sub -p {port} "$@"; }}
@@ -57,7 +59,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     ],
 )
 def test_what_is_said_by_hand_is_answered(place, page, heard):
-    listen, *say = [block for block in blocks(page) if block.language == "sh"][-1].text.strip().splitlines()
+    (block,) = marked(page, HERE)
+    listen, *say = block.text.strip().splitlines()
     assert listen.endswith("&")
     loud = listen.removesuffix("&") + "> heard.txt &"
     (printed,) = place.type("\n".join([loud, "command sleep 1", *say, "wait || true", "cat heard.txt"]))
@@ -76,7 +79,7 @@ def test_the_curls_of_the_api_page_answer_what_it_shows(place):
     client.close()
 
     page = blocks("docs/api.md")
-    commands = [block.text for block in page if block.language == "sh"]
+    commands = [block.text for block in marked("docs/api.md", HERE)]
     commands[0] = commands[0].replace("http://127.0.0.1:8787", place.daemon.url)
     stats, sessions, logoff, guidance, cleanup, alerts, events = place.type(*commands)
 

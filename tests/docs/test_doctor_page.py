@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from tests.docs.blocks import ROOT, blocks, rows
+from tests.docs.pages import ROOT, blocks, rows
 
 CHECKS = (ROOT / "daemon" / "whosin" / "doctor").glob("*.py")
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.blocks import ROOT, blocks, shell, shell_env
+from tests.docs.pages import ROOT, marked
+from tests.docs.shells import shell, shell_env
 from tests.support.daemon import until
 from tests.support.ports import free_port
 
@@ -32,7 +33,7 @@ def test_a_test_that_it_names_is_there(name: str):
     reason="NOT TESTED: bash, openssl or mosquitto_pub is missing",
 )
 def test_the_five_minutes_of_tls_lead_to_a_login_by_certificate_and_to_a_renewed_one(tmp_path: Path):
-    certificates, daemon, client, renewal = (it.text for it in blocks(PAGE, "<!-- tls", "<!-- /tls -->"))
+    certificates, daemon, client, renewal = (it.text for it in marked(PAGE, "tests/docs/test_security.py"))
     port, http_port = free_port(), free_port()
     env = shell_env(tmp_path)
     shell([certificates], tmp_path, env)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.blocks import blocks, plain, shell, shell_env
+from tests.docs.pages import marked
+from tests.docs.shells import plain, shell, shell_env
 from tests.support.daemon import until
 from tests.support.ports import free_port
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(
     reason="NOT TESTED: bash or mosquitto_rr is missing",
 )
 
-TOUR = blocks("README.md", "<!-- tour", "<!-- /tour -->")
+AT_ONCE, *TOUR = marked("README.md", "tests/docs/test_tour.py")
 FIRST_TERMINAL, *SECOND_TERMINAL = TOUR
 
 # What the reader sleeps for is waited for, however slow this machine is, and programs are sent to our ports.
@@ -93,15 +94,9 @@ def terminals(tmp_path: Path) -> Iterator[Terminals]:
 
 
 def test_every_command_of_the_tour_prints_what_the_readme_shows(terminals):
-    commands, expected = [], []
-    for number, block in enumerate(SECOND_TERMINAL):
-        if block.language == "sh":
-            after = SECOND_TERMINAL[number + 1] if number + 1 < len(SECOND_TERMINAL) else None
-            commands.append(block.text)
-            expected.append(after.text if after and after.language == "text" else "")
-    printed = terminals.type(*commands)
-    assert [plain(each) for each in printed] == [plain(each) for each in expected]
-    assert len(commands) == 7
+    printed = terminals.type(*(block.text for block in SECOND_TERMINAL))
+    assert [plain(each) for each in printed] == [plain(block.shown or "") for block in SECOND_TERMINAL]
+    assert len(printed) == 7
 
 
 def test_the_tour_sleeps_long_enough_for_its_settings():
@@ -114,10 +109,8 @@ def test_the_tour_sleeps_long_enough_for_its_settings():
 
 
 def test_the_first_command_ends_in_a_daemon_with_people_in_it(tmp_path):
-    commands = [block.text for block in blocks("README.md", "## Two commands", "## A first tour")]
-    assert len(commands) == 2
     made = Terminals(tmp_path)
-    process = made.start(commands[0].rpartition(".venv/bin/")[2])
+    process = made.start(AT_ONCE.text.rpartition(".venv/bin/")[2])
     try:
         ask = "WHOSIN_TOKEN=$(cat .local/share/whosin/admin-token) whosin sessions"
         until(lambda: "active" in made.type(ask)[0], 30)

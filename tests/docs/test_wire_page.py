@@ -8,7 +8,7 @@ import re
 import msgspec
 import pytest
 
-from tests.docs.blocks import ROOT, blocks, rows
+from tests.docs.pages import ROOT, blocks, rows
 from whosin import messages, wire
 from whosin.errors import BadInput
 from whosin.observe.metrics import REASONS

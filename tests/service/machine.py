@@ -13,9 +13,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from tests.docs import shells
 from tests.house import repository
 
 PYTHON = "/usr/bin/python3"
@@ -58,6 +59,8 @@ class Machine:
         self._console = self._ground / "console"
         self._boss: subprocess.Popen[bytes] | None = None
         self._leader = 0
+        self.installed = ""
+        """What installing the program printed."""
 
     # --- its disk
 
@@ -84,11 +87,6 @@ class Machine:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(mode)
-
-    def prepare(self, *argv: str) -> None:
-        """A command on its disk while it is off, with this machine's network: installing."""
-        with _bound(self.root, "/proc", "/dev"):
-            _run("chroot", str(self.root), *argv, env={**_CLEAN, **_registry()})
 
     # --- power
 
@@ -147,6 +145,11 @@ class Machine:
             raise CommandFailed(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
 
+    def type(self, *parts: str, before: str = "") -> list[str]:
+        """What each of the parts prints in one shell, which stops at the first failure."""
+        done = self.run("bash", "-c", shells.script(parts, before), timeout_s=240)
+        return shells.parted(done.stdout)
+
     def spawn(self, *argv: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self._inside(argv), env=_CLEAN, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -162,6 +165,12 @@ def wheels_of(folder: Path, *versions: str) -> list[Path]:
     _run(PYTHON, "-m", "venv", str(folder / "builder"), env=_CLEAN)
     _pip(folder, "install", "hatchling")
     return [_wheel(folder / (version or "own"), folder, version) for version in (None, *versions)]
+
+
+def packages_of(folder: Path, into: Path) -> None:
+    """Those that the project needs, as the lock names them. After `wheels_of` the same folder."""
+    lock = str(repository.ROOT / "requirements.lock")
+    _pip(folder, "download", "-q", "--no-deps", "--require-hashes", "-r", lock, "-d", str(into))
 
 
 def _pip(folder: Path, *arguments: str) -> None:
@@ -189,16 +198,6 @@ def _wheel(folder: Path, builder: Path, version: str | None) -> Path:
 def _registry() -> dict[str, str]:
     """Where pip finds packages here."""
     return {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-
-
-@contextlib.contextmanager
-def _bound(root: Path, *places: str) -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        for place in places:
-            target = str(root) + place
-            _run("mount", "--bind", place, target)
-            stack.callback(_run, "umount", "--lazy", target)
-        yield
 
 
 def _run(*argv: str, env: dict[str, str] | None = None) -> None:

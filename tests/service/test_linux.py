@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import grp
 import os
 import sys
@@ -19,6 +20,7 @@ from whosin.service.linux import SystemdManager
 from whosin.service.manager import State, Wish
 from whosin.service.unit import Unit
 from whosin.settings import load
+from whosin.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is Linux's")
 NO_SYSTEMD = pytest.mark.skipif(linux.BOOTED.is_dir(), reason="systemd runs this machine")
@@ -199,6 +201,30 @@ def test_commands_find_the_service_of_this_machine(installed):
     found = finding.target(None, None, {"HOME": "/nowhere"})
     assert found.url == "http://127.0.0.1:9876"
     assert "/var/lib/whosin/admin-token" in (found.why_no_token or "")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["check-config", "--changed"], "127.0.0.1:9876"),
+        (["doctor"], "port 9876"),
+        (["restore", "--dry-run"], "It would become /var/lib/whosin/whosin.db"),
+    ],
+)
+def test_so_do_those_that_ask_no_daemon(installed, command, told, monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("WHOSIN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+    if command[0] == "restore":
+        asyncio.run(_made(backup := tmp_path / "backup.db"))
+        command = [*command, str(backup)]
+    assert told in CliRunner().invoke(cli.main, command).output
+
+
+async def _made(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    await store.close()
 
 
 def test_settings_that_are_named_come_first(installed, tmp_path):

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.house import repository
-from tests.service.machine import PYTHON, Machine, missing, wheels_of
+from tests.docs import pages
+from tests.docs.shells import plain
+from tests.service.machine import Machine, missing, packages_of, wheels_of
 
 WHY = missing()
 pytestmark = pytest.mark.skipif(WHY is not None, reason=f"NOT TESTED: no machine with a real systemd: {WHY}")
@@ -76,26 +77,35 @@ password_file = "broker-password"
 """
 STAYING = [f"stay-{n}" for n in range(5)]
 
+INSTALL, SIGN_IN, CHANGE, LOOK, UPGRADE, UNINSTALL = pages.marked("docs/install-linux.md", "machine")
+# All that is put in the place of something on the page: the internet, and somebody at an editor.
+INSTEAD = """
+export PIP_NO_INDEX=1 PIP_FIND_LINKS=/opt/packages
+nano() { printf '%s' "$AS_EDITED" >"$1"; }
+"""
+LATER = "PIP_FIND_LINKS='/opt/packages /opt/later'"
+EDITED = """
+[client_types.desktop]
+timeout_s = 1
+heartbeat_every_s = 0.4
+lost_grace_s = 0.5
+[watch]
+regain_grace_s = 0.5
+"""
+
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with contextlib.closing(Machine()) as machine:
         machine.mount()
         folder = tmp_path_factory.mktemp("wheels")
-        for wheel in wheels_of(folder, NEXT):
-            shutil.copy(wheel, machine.path("/opt"))
-        shutil.copy(repository.ROOT / "requirements.lock", machine.path("/opt"))
-        machine.prepare(PYTHON, "-m", "venv", "/opt/whosin")
-        pip = "/opt/whosin/bin/pip"
-        machine.prepare(pip, "install", "--no-deps", "--require-hashes", "-r", "/opt/requirements.lock")
-        machine.prepare(pip, "install", "--no-deps", *_wheels(machine, but=NEXT))
+        for wheel, place in zip(wheels_of(folder, NEXT), ("/opt/packages", "/opt/later"), strict=True):
+            machine.path(place).mkdir()
+            shutil.copy(wheel, machine.path(place))
+        packages_of(folder, machine.path("/opt/packages"))
         machine.boot()
+        (machine.installed,) = machine.type(INSTALL.text, before=INSTEAD)
         yield machine
-
-
-def _wheels(machine: Machine, *, but: str = "/", only: str = "") -> list[str]:
-    names = [it.name for it in machine.path("/opt").glob("*.whl")]
-    return [f"/opt/{name}" for name in names if only in name and but not in name]
 
 
 @pytest.fixture
@@ -179,6 +189,23 @@ def drop_in(machine: Machine, text: str) -> None:
     machine.write("/etc/systemd/system/whosin.service.d/test.conf", f"[Service]\n{text}\n")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "whosin")
+
+
+def test_the_page_tells_what_installing_prints_how_to_change_a_setting_and_where_to_look(
+    machine: Machine,
+) -> None:
+    assert plain(machine.installed.partition("Wrote")[2]) == plain(
+        (INSTALL.shown or "").partition("Wrote")[2]
+    )
+    signed_in, _ = machine.type(SIGN_IN.text, CHANGE.text, before=f"{INSTEAD}AS_EDITED='{EDITED}'")
+    assert "/sign-in/link?code=" in signed_in
+    assert "is ready" in signed_in
+    with at_work(machine, "gone"):
+        pass
+    until(lambda: bool(history(machine, "session.disconnected")))
+    until(lambda: any('"session.disconnected"' in it["MESSAGE"] for it in journal(machine)))
+    (looked,) = machine.type(LOOK.text)
+    assert '"session":"gone"' in looked.splitlines()[-1]
 
 
 def test_one_command_installs_it_and_it_runs_as_a_user_of_its_own(service: Machine) -> None:
@@ -302,13 +329,11 @@ def test_it_is_ready_only_once_it_sees_and_its_secrets_are_handed_over(service: 
 
 def test_an_upgrade_is_pip_and_install_and_nobody_notices(service: Machine, people: None) -> None:
     before = whosin(service, "--version")
-    pip = ("/opt/whosin/bin/pip", "install", "-q", "--no-deps", "--no-index", "--force-reinstall")
-    service.run(*pip, *_wheels(service, only=NEXT))
-    whosin(service, "service", "install")
+    service.type(UPGRADE.text, before=INSTEAD + f"export {LATER}")
     stats = json.loads(whosin(service, "status", "--json"))
     assert stats["version"] == NEXT
     until(lambda: seen_again(service))
-    service.run(*pip, *_wheels(service, but=NEXT))
+    service.type("/opt/whosin/bin/pip install -q --no-deps --force-reinstall whosin", before=INSTEAD)
     assert whosin(service, "--version") == before
     whosin(service, "service", "restart")
     assert json.loads(whosin(service, "status", "--json"))["version"] != NEXT
@@ -337,7 +362,7 @@ def test_it_runs_as_an_account_that_is_named(service: Machine) -> None:
 
 
 def test_uninstalled_it_is_gone_and_its_data_are_kept_unless_told_otherwise(service: Machine) -> None:
-    said = whosin(service, "service", "uninstall")
+    (said,) = service.type(UNINSTALL.text)
     assert "Kept" in said
     assert status(service)["phase"] == "not installed"
     service.run("test", "-e", "/var/lib/whosin/whosin.db")

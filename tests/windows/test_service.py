@@ -14,6 +14,7 @@ import time
 import paho.mqtt.client as mqtt
 import pytest
 
+from tests.docs import pages
 from tests.support.daemon import until
 from tests.support.mosquitto import Mosquitto, needs_mosquitto
 from tests.support.ports import free_port
@@ -116,6 +117,31 @@ def service(windows, request, tmp_path):
     yield one
     one.command("uninstall", "--purge", "--yes", code=None)
     one.config.unlink(missing_ok=True)
+
+
+PAGE = pages.marked("docs/install-windows.md", "wine")
+# What is done in the place of what is on the page. Whosin is in Wine's Python, which makes no environments;
+# the service has a name, a settings file and ports of its own.
+INSTEAD = (
+    ('py -3.11 -m venv "C:\\Program Files\\Whosin"', ""),
+    ('"C:\\Program Files\\Whosin\\Scripts\\pip" install C:\\path\\to\\whosin', ""),
+    ('"C:\\Program Files\\Whosin\\Scripts\\pip" install --upgrade C:\\path\\to\\whosin', ""),
+    ('"C:\\Program Files\\Whosin\\Scripts\\whosin" service', "whosin service"),
+)
+
+
+def test_the_commands_of_the_page_install_it_and_take_an_upgrade(service):
+    text = "".join(block.text for block in PAGE)
+    for there, here in INSTEAD:
+        assert there in text
+        text = text.replace(there, here)
+    typed = [line for line in text.splitlines() if line]
+    assert typed == ["whosin service install", "whosin service stop", "whosin service install"]
+    for line in typed:
+        command = line.removeprefix("whosin service ")
+        said = service.install() if command == "install" else service.command(command)
+        assert ("stopped" if command == "stop" else "running") in service.command("status", code=None), said
+    assert service.ready()
 
 
 def test_from_install_to_uninstall(service):

@@ -26,10 +26,10 @@ def command(*, config: Path | None, changed: bool, as_json: bool) -> None:
     Nothing is started and no daemon is asked. Exit code 2, with every problem on stderr, when the settings
     cannot be used.
     """
-    from whosin.settings import load
+    from whosin.cli.finding import settings_of
     from whosin.settings.guidance import rules_of
 
-    settings = load(config, os.environ)
+    settings = settings_of(config, os.environ)
     rules_of(settings)
     values = [value for value in settings.describe() if not changed or value.origin != "default"]
     for warning in settings.warnings():

@@ -28,8 +28,8 @@ WIDEST = 110  # longer lines are hard to read
 
 EPILOG = """\b
 Examples:
-  whosin doctor                                   of the settings of this user
-  whosin doctor --config /etc/whosin/whosin.toml
+  whosin doctor                            of the service, else your own
+  whosin doctor --config FILE              of these settings
   whosin doctor --json | jq '.findings[] | select(.level != "ok")'
 
 Ask as the user that the daemon runs as, or as root. It may run or not; nothing is changed.
@@ -42,11 +42,13 @@ Exit code 1 when there is a problem; warnings alone are 0.
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(*, config: Path | None, as_json: bool) -> None:
     """Find the usual problems, and say what to do about each."""
+    from whosin.cli.finding import as_installed
     from whosin.doctor import Level, examine
 
+    config, environ = as_installed(config, os.environ)
     findings: list[Finding] = []
     screen = printing.console()
-    for finding in examine(config, _way(config), os.environ):
+    for finding in examine(config, _way(config), environ):
         findings.append(finding)
         if not as_json:
             _show(screen, finding)

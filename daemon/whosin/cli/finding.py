@@ -20,6 +20,8 @@ from whosin.service.manager import NAME
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from whosin.settings import Settings
+
 USUAL_LISTEN = "127.0.0.1:8787"
 TOKEN_FILE = "admin-token"  # noqa: S105 - a file's name
 if sys.platform == "win32":  # as `whosin service install` puts it
@@ -109,6 +111,13 @@ def as_installed(config: Path | None, environ: Mapping[str, str]) -> tuple[Path 
     if config is not None and config.absolute() == its and "STATE_DIRECTORY" not in environ:
         environ = {**environ, "STATE_DIRECTORY": str(SERVICE_DATA)}
     return config, environ
+
+
+def settings_of(config: Path | None, environ: Mapping[str, str]) -> Settings:
+    """All of them, likewise: those named, else the installed service's. Raises SettingsError."""
+    from whosin.settings import load
+
+    return load(*as_installed(config, environ))
 
 
 def _readable(file: Path) -> bool:

@@ -86,13 +86,13 @@ def test(
     The rules are those of the settings' file, which the daemon may not have read yet. Exit code 1 when no
     rule applies.
     """
+    from whosin.cli.finding import settings_of
     from whosin.rules.guidance import Guidance
-    from whosin.settings import load
     from whosin.settings.guidance import rules_of
 
     if resource is None and activity is None and named is None:
         raise click.UsageError("Give a RESOURCE, an --activity, or both.")
-    found = rules_of(load(config, os.environ))
+    found = rules_of(settings_of(config, os.environ))
     guidance = Guidance(found.rules)
     rule = guidance.rule_for(resource, activity, client, named)
     passed = list(guidance.explain(resource, activity, client))

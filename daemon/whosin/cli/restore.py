@@ -43,14 +43,14 @@ def command(
 
     FILE is checked first, and copied. The database that was there is renamed, never deleted.
     """
-    from whosin.settings import load
+    from whosin.cli.finding import settings_of
     from whosin.store import restoring
 
     if not (yes or dry_run or printing.can_ask()):
         raise click.UsageError(
             "there is no terminal to ask on: add --yes to do it, or --dry-run to look first"
         )
-    database = database.absolute() if database is not None else load(config, os.environ).database
+    database = database.absolute() if database is not None else settings_of(config, os.environ).database
     if dry_run or not yes:
         found = restoring.examine(file)
         _show(found, database, as_json=as_json and dry_run, stderr=not dry_run)
