@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import yaml
 from jsonschema import Draft7Validator
 
-from tests.docs.blocks import ROOT
+from tests.docs.pages import ROOT
 
 Json = dict[str, Any]
 FILE = "docs/asyncapi.yaml"

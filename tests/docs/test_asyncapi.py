@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from tests.docs import contract
-from tests.docs.blocks import ROOT
+from tests.docs.pages import ROOT
 from whosin import messages, wire
 from whosin.alerts.kinds import KINDS
 from whosin.alerts.kinds import SEVERITIES as ALERT_SEVERITIES

@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs import contract
 from tests.docs.afternoon import SCENES, SITE, Office
-from tests.docs.blocks import ROOT
+from tests.docs.pages import ROOT
 from tests.docs.test_asyncapi import NAMES, SAID, richest
 from tests.support.daemon import until
 
