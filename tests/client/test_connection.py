@@ -13,8 +13,8 @@ import pytest
 from tests.client.conftest import QUICK, ann
 from tests.support.daemon import Daemon
 from tests.support.ports import free_port
-from whosin.client import Gateway, Login, LoginRefused, State
-from whosin.client.connection import Broker, _client
+from whosin.client import Gateway, Login, LoginRefused, NotConnected, State
+from whosin.client.connection import Broker, Connection, _client
 from whosin.client.line import Backoff
 
 if TYPE_CHECKING:
@@ -73,6 +73,38 @@ async def test_a_server_nobody_vouches_for_is_refused_at_once(secure: str) -> No
 def test_a_missing_certificate_is_an_error_when_the_login_is_made() -> None:
     with pytest.raises(FileNotFoundError):
         Login("mqtts://127.0.0.1", **ann(ca_file="/nowhere/ca.pem"))
+
+
+CONNACK = bytes((0x20, 3, 0, 0, 0))
+
+
+@pytest.mark.parametrize("answer", [b"", CONNACK], ids=["before the answer", "with the answer"])
+@pytest.mark.parametrize("reads", [True, False], ids=["at an end", "by a reset"])
+async def test_a_connection_that_breaks_while_it_is_opened_is_told_at_once(
+    answer: bytes, reads: bool
+) -> None:
+    """As when the daemon is killed while its clients come back: waiting for the answer of a dead one would
+    be ten seconds in which nobody beats.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if reads:
+            await reader.read(4096)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()  # with something unread this is a reset
+
+    async def come_in(broker: Broker) -> None:
+        line = await Connection.open(broker, client_id="x", will=None, keep_alive_s=30, session_expiry_s=0)
+        try:
+            await line.subscribe(["x"])
+        finally:
+            line.abort()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(4):
+        broker = Broker("127.0.0.1", server.sockets[0].getsockname()[1])
+        with pytest.raises(NotConnected):
+            await come_in(broker)
 
 
 async def test_a_socket_closed_meanwhile_is_not_watched() -> None:

@@ -139,6 +139,9 @@ class Connection:
         except aiomqtt.MqttError as error:
             _discard(client)
             raise _told(error, broker) from error
+        if not client._client.is_connected():  # noqa: SLF001 - aiomqtt forgets a break that came with the answer
+            _discard(client)
+            raise NotConnected(f"the connection to {broker} broke")
         return cls(client, broker)
 
     async def subscribe(self, filters: Sequence[str]) -> None:
@@ -193,8 +196,29 @@ class Connection:
 
 
 class _Client(aiomqtt.Client):
-    """aiomqtt asks the loop to watch a socket a moment late. By then ours may be closed, and its number
-    another connection's: look again before watching."""
+    """aiomqtt, but for two moments.
+
+    It asks the loop to watch a socket a moment late. By then ours may be closed, and its number another
+    connection's: look again before watching. And it overlooks a connection that breaks before the broker
+    has answered: tell who waits for that answer.
+    """
+
+    def _on_disconnect(
+        self,
+        client: mqtt.Client,
+        userdata: Any,
+        flags: mqtt.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits; this may be the thread that connects
+            self._loop.call_soon_threadsafe(self._unanswered, reason_code)
+
+    def _unanswered(self, reason_code: ReasonCode) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(aiomqtt.MqttCodeError(reason_code, "closed before it was answered"))
+            self._connected.exception()  # looked at: whoever was to wait may have given up
 
     def _on_socket_register_write(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:  # noqa: ARG002
         self._loop.call_soon_threadsafe(self._watch_writes, client, sock)
