@@ -122,4 +122,4 @@ def test_those_of_a_company_that_was_added_are_counted_too():
     d = crowd(quiet_since=100 * S, quiet=5)
     d.roll.suspect(d.session("s0"), START + 300 * S)
     d.login(301 * S, "other", user="otto", company="B")
-    assert d.session("other") in d.roll._clearing._peers("s")
+    assert d.session("other").company in d.roll._clearing._of_site("s")

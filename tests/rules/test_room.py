@@ -149,4 +149,4 @@ def test_a_new_site_in_the_place_of_another_is_looked_at_for_a_mass_silence():
     d.login(5, "c", company="B", site="two")
     assert d.roll.companies.keys() == {("two", "B")}
     session = d.roll.sessions["c"]
-    assert list(d.roll._clearing._peers("two")) == [session]
+    assert d.roll._clearing._of_site("two") == [session.company]

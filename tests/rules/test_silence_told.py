@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from whosin.model import ClientType, Company, MassSilence, Policy, Session, Status
 from whosin.rules.outcome import Outcome
@@ -34,6 +37,7 @@ class Bench:
         known = len(self.sessions)
         came = [Session(n, f"s{n}", where, "anna", client, at) for n in range(known, known + count)]
         for session in came:
+            where.sessions[session.key] = session
             self.silence.active(session)
         self.sessions += came
         return came
@@ -50,8 +54,10 @@ class Bench:
             self.silence.active(session)
         sound(self.silence)
 
-    def suspect(self, session: Session, at: int, peers: Iterable[Session] | None = None) -> None:
-        self.silence.suspect(session, self.sessions if peers is None else peers, at)
+    def suspect(self, session: Session, at: int, companies: Iterable[Company] | None = None) -> None:
+        if companies is None:
+            companies = [it for it in self.companies.values() if it.site == session.company.site]
+        self.silence.suspect(session, companies, at)
         sound(self.silence)
 
     def confirm(self, at: int, company: str | None = None, *, site: str = "s", client: str | None = None):
@@ -274,8 +280,8 @@ def test_sites_are_suspected_apart_even_in_the_same_moment():
     b = Bench()
     ours, theirs = b.come(3, site="s"), b.come(3, site="t")
     b.fall(100, ours[0], theirs[0])
-    b.suspect(ours[0], 100, ours)
-    b.suspect(theirs[0], 100, theirs)
+    b.suspect(ours[0], 100)
+    b.suspect(theirs[0], 100)
     assert {key[0] for key in b.silence.holds} == {"s", "t"}
 
 
@@ -283,14 +289,15 @@ def test_the_quiet_ones_are_counted_once_a_moment():
     b = Bench()
     robots = b.come(9, at=90)
     b.fall(100, robots[0])
-    peers = iter(robots)
-    b.suspect(robots[0], 100, peers)
-    assert next(peers, None) is None
-    peers = iter(robots)
-    b.suspect(robots[0], 100, peers)
-    assert next(peers) is robots[0], "nobody was asked for again"
-    b.suspect(robots[0], 101, peers)
-    assert next(peers, None) is None
+    asked = iter(b.companies.values())
+    b.suspect(robots[0], 100, asked)
+    assert next(asked, None) is None
+    asked = iter(b.companies.values())
+    b.suspect(robots[0], 100, asked)
+    assert next(asked) is robots[0].company, "nobody was asked for again"
+    asked = iter(b.companies.values())
+    b.suspect(robots[0], 101, asked)
+    assert next(asked, None) is None
 
 
 def test_when_they_were_counted_is_not_remembered_without_bound():
@@ -299,6 +306,28 @@ def test_when_they_were_counted_is_not_remembered_without_bound():
     for nth in range(10_002):
         b.silence.suspect(Session(nth, "x", company, "anna", f"type {nth}", 1), (), 100)
     assert len(b.silence._suspected) == 1
+
+
+def test_who_fell_is_not_looked_at_again_where_no_mass_can_be(looks):
+    """A pass over a site whose thousand companies have all fallen, but for each apart, asks at each step."""
+    b = Bench(minimum=6)
+    robots = b.come(6)
+    robots[5].seen_ms = 90
+    b.fall(100, *robots[:2])
+    b.suspect(robots[0], 101)
+    assert looks == [], "with the three quiet ones there are five"
+    b.suspect(robots[0], 111)
+    assert looks == ["A"]
+    assert b.alerts() == [(111, "A", 6, 6)]
+
+
+def test_other_numbers_may_be_a_mass_now():
+    b = Bench(minimum=100)
+    robots = b.come(8)
+    b.fall(100, *robots[:3])
+    b.silence.set_policy(replace(b.policy, mass=replace(b.policy.mass, minimum=4)))
+    b.fall(101, robots[3])
+    assert b.alerts() == [(101, "A", 4, 8)]
 
 
 @pytest.mark.parametrize(("silent", "alerts"), [(20, []), (21, [(100, "A", 3, 3)])])
@@ -693,3 +722,76 @@ def test_what_a_dry_run_found_is_found_again_by_the_pass():
     assert b.silence.held(robots[0]) is None
     b.suspect(robots[0], 113)
     assert b.silence.held(robots[0])
+
+
+# --- looking only where it may lead to something -------------------------------------------------------
+
+STEPS = (
+    "come",
+    "come",
+    "fall",
+    "fall",
+    "fall",
+    "fall",
+    "back",
+    "beat",
+    "suspect",
+    "suspect",
+    "rehearse",
+    "confirm",
+    "tick",
+    "policy",
+)
+
+
+class Eager(Silence):
+    """Looks through all falls each time it is asked."""
+
+    def _in_reach(self, *_args, **_more) -> bool:
+        return True
+
+
+@settings(max_examples=600)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(STEPS), st.integers(0, 30), st.integers(0, 8), st.sampled_from("ABC")),
+        max_size=80,
+    )
+)
+def test_what_is_not_looked_at_would_have_been_looked_at_in_vain(steps):
+    quick, eager = Bench(), Bench()
+    eager.silence = Eager(eager.policy, Outcome())
+    now = 100
+    for what, which, after, company in steps:
+        now += after
+        for b in (quick, eager):
+            take(b, what, which, now, company)
+        assert quick.silence.holds == eager.silence.holds
+        assert quick.alerts() == eager.alerts()
+
+
+def take(b: Bench, what: str, which: int, now: int, company: str) -> None:
+    living = [it for it in b.sessions if it.status is Status.ACTIVE]
+    fallen = [it for it in b.sessions if it.status is Status.DISCONNECTED]
+    match what:
+        case "come":
+            b.come(1 + which % 4, company, at=now)
+        case "fall" if living:
+            b.fall(now, living[which % len(living)])
+        case "back" if fallen:
+            b.back(fallen[which % len(fallen)])
+        case "beat" if living:
+            living[which % len(living)].seen_ms = now
+        case "suspect" if fallen:
+            b.suspect(fallen[which % len(fallen)], now)
+        case "rehearse" if fallen:
+            forget = b.silence.rehearse()
+            b.suspect(fallen[which % len(fallen)], now)
+            forget()
+            sound(b.silence)
+        case "confirm":
+            b.confirm(now, company if which % 2 else None)
+        case "tick":
+            b.silence.tick(now, now - which)
+        case "policy":
+            b.silence.set_policy(replace(b.policy, mass=replace(b.policy.mass, minimum=2 + which % 6)))

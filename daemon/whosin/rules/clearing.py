@@ -69,11 +69,10 @@ class Clearing:
     def suspect(self, session: Session, at_ms: int) -> None:
         """Before an automatic removal: may this be a mass silence that is still building up?"""
         if self._silence.recent(session, at_ms) and self._silence.held(session) is None:
-            self._silence.suspect(session, self._peers(session.company.site), at_ms)
+            self._silence.suspect(session, self._of_site(session.company.site), at_ms)
 
-    def _peers(self, site: str) -> Iterator[Session]:
+    def _of_site(self, site: str) -> list[Company]:
         if not self._sites:
             for company in self._companies.values():
                 self._sites.setdefault(company.site, []).append(company)
-        for company in self._sites[site]:
-            yield from company.sessions.values()
+        return self._sites[site]

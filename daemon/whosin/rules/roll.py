@@ -124,7 +124,8 @@ class Roll:
 
     def set_policy(self, policy: Policy) -> None:
         """Settings changed while running. Deadlines follow at once where they come sooner."""
-        self.policy = self.locks.policy = self.silence.policy = policy
+        self.policy = self.locks.policy = policy
+        self.silence.set_policy(policy)
         self._patience = _patience(policy)
         self._clearing.set_policy(policy)
         self.closures.set_administrators(policy.administrators)

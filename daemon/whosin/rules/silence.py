@@ -16,7 +16,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from whosin.model import Event, Policy, Session, Status
+from whosin.model import Company, Event, Policy, Session, Status
 from whosin.rules.outcome import Outcome
 
 GroupKey = tuple[str, str, str]  # site, company ("" for the whole site), client type
@@ -105,6 +105,12 @@ class Silence:
         self._recent: deque[tuple[int, GroupKey]] = deque()  # groups with falls, to let go of those in time
         self._suspected: dict[tuple[str, str], int] = {}  # when a site's quiet ones were last counted
 
+    def set_policy(self, policy: Policy) -> None:
+        """Other numbers may be a mass now: all is looked at again when somebody falls, or a pass asks."""
+        self.policy = policy
+        for group in self._groups.values():
+            group.look_at = group.count
+
     # --- told by the roll -----------------------------------------------------------------------------
 
     def active(self, session: Session) -> None:
@@ -191,32 +197,53 @@ class Silence:
                 return hold
         return None
 
-    def suspect(self, session: Session, peers: Iterable[Session], at_ms: int) -> None:
-        """Before a removal: count the active `peers` of the site silent for over two heartbeats as fallen
-        already, so that the first to reach their deadlines are not removed before the others reach theirs."""
+    def suspect(self, session: Session, companies: Iterable[Company], at_ms: int) -> None:
+        """Before a removal: count the active ones in the site's `companies` silent for over two heartbeats as
+        fallen already, so that the first to reach their deadlines are not removed before the others reach
+        theirs."""
         site, client = session.company.site, session.client
         if self._suspected.get((site, client)) == at_ms:
             return
         if len(self._suspected) > 10_000:
             self._suspected.clear()
         self._suspected[site, client] = at_ms
-        quiet_before_ms = at_ms - 2 * self.policy.client_type(client).heartbeat_every_ms
         quiet: dict[GroupKey, list[Session]] = {key: [] for key in _keys(session)}
-        for peer in peers:
-            if peer.status is Status.ACTIVE and peer.client == client and peer.seen_ms < quiet_before_ms:
-                for key in _keys(peer):
-                    quiet.setdefault(key, []).append(peer)
+        for peer in self._quiet(client, companies, at_ms):
+            for key in _keys(peer):
+                quiet.setdefault(key, []).append(peer)
         for key in sorted(
             quiet, key=lambda key: key[1] == ""
         ):  # the site last: its companies may have told it all
             group = self._groups.get(key)
             if group is None:
                 continue
+            news = any(not self._covered(key, it.company.name, at_ms) for it in quiet[key])
+            if not self._in_reach(key, group, len(quiet[key]), news=news):
+                continue
             since_ms = at_ms - self._window_ms(client)
             falls = [fall for fall in group.falls if fall.at_ms >= since_ms]
-            news = any(not self._covered(key, it.company.name, at_ms) for it in quiet[key])
             if falls and (news or any(not fall.told for fall in falls)):
                 self._look(key, group, falls, at_ms, quiet[key], news=news)
+
+    def _quiet(self, client: str, companies: Iterable[Company], at_ms: int) -> Iterator[Session]:
+        """Who was silent for over two heartbeats. A company where nobody of these is active is passed over:
+        after a wave that is most of them."""
+        before_ms = at_ms - 2 * self.policy.client_type(client).heartbeat_every_ms
+        for company in companies:
+            group = self._groups.get((company.site, company.name, client))
+            if group is None or not group.active:
+                continue
+            for peer in company.sessions.values():
+                if peer.status is Status.ACTIVE and peer.client == client and peer.seen_ms < before_ms:
+                    yield peer
+
+    def _in_reach(self, key: GroupKey, group: _Group, quiet: int, *, news: bool) -> bool:
+        """Can a window be a mass silence with so many `quiet` ones? Else looking at thousands of falls at
+        each step of a pass is for nothing. `look_at` says so unless looking back was made rarer for a hold of
+        its own, or windows count as news that did not when it was set."""
+        if key in self.holds or (news and group.untold < len(group.falls)):
+            return True
+        return group.count + quiet >= group.look_at
 
     def rehearse(self) -> Callable[[], None]:
         """For a dry run: the result makes all that is suspected from now on forgotten, and nobody told."""
@@ -231,6 +258,7 @@ class Silence:
                     for fall in group.falls:
                         fall.told = self._covered(key, fall.session.company.name, fall.at_ms)
                     group.untold = sum(not fall.told for fall in group.falls)
+                    group.look_at = group.count
             self.out.holds.clear()
             self.out.holds.update(noted)
             del self.out.events[told:]
