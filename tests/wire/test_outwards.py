@@ -147,6 +147,25 @@ def test_an_event_is_a_cloud_event_with_a_stable_id():
     assert wire.event(row(), "store", "whosin") == (topic, payload)
 
 
+names = st.sampled_from(["client", "machine", "by", "site", "reason", "user", "company", "note"])
+values = st.one_of(
+    st.none(), st.integers(0, 9), st.text(max_size=8), st.just('"by":'), st.lists(st.text(max_size=3))
+)
+
+
+@given(st.dictionaries(names, st.one_of(values, st.dictionaries(names, values, max_size=2)), max_size=5))
+def test_what_was_stored_of_an_event_goes_through_but_for_what_has_a_column_of_its_own(data):
+    _, payload = wire.event(row(data=wire.encode_json(data), actor="olga"), "store", "whosin")
+    whose = {"site": "s", "company": "A", "user": "anna", "by": "olga", "reason": "silence"}
+    told = json.loads(payload, object_pairs_hook=once)
+    assert told["data"] == {**data, **whose}
+
+
+def once(pairs):
+    assert len(dict(pairs)) == len(pairs), "a name stands there twice"
+    return dict(pairs)
+
+
 def test_an_event_says_who_did_it():
     _, payload = wire.event(row(type="session.removed", actor="admin", reason="power cut"), "store", "whosin")
     data = json.loads(payload)["data"]

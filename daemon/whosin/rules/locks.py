@@ -114,9 +114,11 @@ class Locks:
     ) -> list[Lock]:
         """The session is over: sticky locks are left behind, the others released, or held on until
         `hold_until_ms` where that is still to come. Returns the released ones."""
-        book = book_of(session.company)
         self.blocking.pop(session, None)
         self.stirred.pop(session, None)
+        if not session.locks and not session.wants:
+            return []
+        book = book_of(session.company)
         changed = [want.resource for want in (session.wants or {}).values() if want.waiting]
         for want in list((session.wants or {}).values()):
             self._forget(want)

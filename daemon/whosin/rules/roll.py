@@ -580,7 +580,7 @@ class Roll:
             self.silence.forget(session)
         hold_until_ms = session.seen_ms + self.policy.lock_delay_ms
         released = self.locks.end(session, at_ms, hold_until_ms, cause, actor)
-        left = list((session.locks or {}).values())
+        left = list(session.locks.values()) if session.locks else ()
         on_hold = [lock for lock in left if lock.release_ms]
         self.out.happened(
             "session.removed", at_ms, session, actor=actor, reason=reason, cause=cause, was=was.value,
