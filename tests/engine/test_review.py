@@ -430,8 +430,9 @@ async def test_a_read_shows_nothing_that_was_decided_while_it_waited_and_is_not_
     moody(bench).hangs = gates[0]
     begun = moody(bench).begun
     bench.engine.flush(bench.clock.now)
-    read = asyncio.create_task(bench.desk.sessions(SessionQuery(), BOSS))
+    bench.engine.committer.kick()
     await until(lambda: moody(bench).begun == begun + 1)
+    read = asyncio.create_task(bench.desk.sessions(SessionQuery(), BOSS))
     await turns()  # it waits for the next commit, behind the one on its way
     moody(bench).hangs = gates[1]
     gates[0].set()
