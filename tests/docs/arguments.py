@@ -126,7 +126,7 @@ def _parse(words: list[str]) -> None:
 
 
 def _of_module(module: str, words: list[str]) -> str | None:
-    if module in {"pip", "venv", "build"}:
+    if module in {"pip", "venv", "hatchling"}:
         return None
     if module == "pytest":
         lost = [

@@ -14,7 +14,8 @@ from packaging.version import Version
 
 from tests.house import repository
 
-PROJECT = tomllib.loads((repository.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((repository.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, BUILD = PYPROJECT["project"], PYPROJECT["build-system"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 EXTRAS = {
     name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()
@@ -23,6 +24,7 @@ EXTRAS = {
 TOOLS = {
     "apprise",
     "coverage",
+    "hatchling",
     "mypy",
     "pytest-asyncio",
     "pytest-cov",
@@ -98,7 +100,11 @@ def test_what_the_extra_for_tests_declares_is_used():
 
 @pytest.mark.parametrize(
     ("file", "requirements"),
-    [("requirements.lock", RUNTIME), ("requirements-test.lock", RUNTIME + EXTRAS["test"])],
+    [
+        ("requirements.lock", RUNTIME),
+        ("requirements-extras.lock", RUNTIME + EXTRAS["alerts"] + EXTRAS["fast"]),
+        ("requirements-test.lock", RUNTIME + EXTRAS["test"]),
+    ],
 )
 def test_the_lock_has_what_the_project_asks_for(file, requirements):
     versions = locked(file)
@@ -110,8 +116,24 @@ def test_the_lock_has_what_the_project_asks_for(file, requirements):
         )
 
 
-def test_both_locks_agree():
-    assert locked("requirements.lock").items() <= locked("requirements-test.lock").items()
+@pytest.mark.parametrize("file", ["requirements-extras.lock", "requirements-test.lock"])
+def test_the_larger_locks_have_what_the_daemon_alone_has(file):
+    assert locked("requirements.lock").items() <= locked(file).items()
+
+
+def test_all_locks_agree():
+    chosen: dict[str, Version] = {}
+    for path in repository.files("requirements*.lock"):
+        for name, version in locked(path.name).items():
+            assert chosen.setdefault(name, version) == version, f"{path.name} has another {name}"
+
+
+def test_what_builds_the_archives_is_locked():
+    needed = [Requirement(line) for line in BUILD["requires"]]
+    versions = locked("requirements-build.lock")
+    for one in needed:
+        assert one.specifier.contains(versions[canonicalize_name(one.name)])
+    assert names(needed) <= names(EXTRAS["test"])  # the tests build too
 
 
 def test_the_changelog_has_this_version():

@@ -82,8 +82,10 @@ class Daemon:
         *,
         settings: str = SETTINGS,
         environ: Mapping[str, str] | None = None,
+        program: str | Path = WHOSIN,
     ) -> None:
         self.folder = folder
+        self._program = str(program)
         self.data = data or folder / "data"
         self.http_port = free_port()
         self.config = folder / "whosin.toml"
@@ -105,7 +107,7 @@ class Daemon:
         """The process alone; nobody waits until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [WHOSIN, "run", "--config", str(self.config)],
+                [self._program, "run", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
