@@ -40,6 +40,8 @@ lost_grace_s = 0.5
 [watch]
 regain_grace_s = 0.5
 tick_s = 0.1
+[locks]
+lock_delay_s = 0
 {more}
 """
 OUR_PORT = 'mosquitto_pub() {{ command mosquitto_pub -p {port} "$@"; }}\n'

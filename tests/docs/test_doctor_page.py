@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from tests.docs.findings import table
 from tests.docs.pages import ROOT, blocks, rows
 
 CHECKS = (ROOT / "daemon" / "whosin" / "doctor").glob("*.py")
@@ -28,3 +29,7 @@ def test_the_picture_on_the_page_has_the_levels_and_their_sum() -> None:
     lines = picture.splitlines()
     problems, warnings = (sum(line.startswith(level) for line in lines) for level in ("problem", "warning"))
     assert lines[-1] == f"{problems} problems, {warnings} warnings."
+
+
+def test_everything_that_it_can_find_is_on_the_page() -> None:
+    assert (ROOT / "docs/doctor.md").read_text(encoding="utf-8").endswith(f"\n\n{table()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -76,6 +77,19 @@ def test_the_examples_of_the_commands_help_have_the_arguments_that_they_take():
     found = list(examples(main))
     assert len(found) > 50
     wrong = [arguments.problem(words) for line in found for words in arguments.simple_commands(line)]
+    assert [one for one in wrong if one is not None] == []
+
+
+def test_the_commands_that_the_program_advises_have_the_arguments_that_they_take():
+    found = [
+        span
+        for path in repository.files("daemon/whosin/*.py")
+        for node in ast.walk(repository.tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for span in re.findall(r"`(whosin [^`]+)`", node.value)
+    ]
+    assert len(found) > 50
+    wrong = [arguments.problem(words) for span in found for words in arguments.simple_commands(span)]
     assert [one for one in wrong if one is not None] == []
 
 

@@ -327,6 +327,19 @@ def test_it_is_ready_only_once_it_sees_and_its_secrets_are_handed_over(service: 
     )  # it may reach beyond this machine
 
 
+def test_it_is_restarted_gets_a_new_token_and_moves_as_the_page_says(service: Machine, people: None) -> None:
+    old = service.path("/var/lib/private/whosin/admin-token").read_text().strip()
+    restart, token, move = pages.marked("docs/operate.md", "machine")
+    restarted, tokens, moved = service.type(restart.text, token.text, move.text)
+    assert "running" in restarted
+    assert "administrator" in tokens
+    refused = service.run(WHOSIN, "tokens", "list", check=False, WHOSIN_TOKEN=old)
+    assert (refused.returncode, "not known here" in refused.stderr) == (1, True)
+    assert "start the daemon" in moved
+    assert "running" in moved
+    until(lambda: seen_again(service))
+
+
 def test_an_upgrade_is_pip_and_install_and_nobody_notices(service: Machine, people: None) -> None:
     before = whosin(service, "--version")
     service.type(UPGRADE.text, before=INSTEAD + f"export {LATER}")

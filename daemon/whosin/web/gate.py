@@ -68,9 +68,7 @@ class Gate:
             return Problem(400, "host", "Exactly one Host header is needed.")
         arrived_at = scope["server"][0] if scope.get("server") else None
         if not self._hosts.allows(hosts[0], arrived_at):
-            detail = (
-                f'"{hosts[0][:100]}" is not a name of this daemon; more names are allowed in its settings.'
-            )
+            detail = f'"{hosts[0][:100]}" is not a name of this daemon; http.allowed_hosts allows more.'
             return Problem(421, "host", detail)
         if self._at_once >= self._most and scope["path"] not in _UNBOUNDED:
             detail = f"{self._at_once} requests are being answered; no more than {self._most} are at once."
