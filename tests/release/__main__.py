@@ -143,9 +143,15 @@ class Check:
             f"{name}: installed, it runs", installing.wrong(environment, self.about.version, self.source)
         )
         if not self.asked.quick:
-            source = building.unpacked(self.sdist, folder / "source")
-            failed = installing.tests_fail(environment, source, source / "requirements-test.lock")
-            self.report.wrong(f"{name}: its tests pass", [failed] * bool(failed))
+            self._more_on(name, folder, environment)
+
+    def _more_on(self, name: str, folder: Path, environment: Path) -> None:
+        """What takes long: the tests, from the sdist, and then the extras."""
+        source = building.unpacked(self.sdist, folder / "source")
+        failed = installing.tests_fail(environment, source, source / "requirements-test.lock")
+        self.report.wrong(f"{name}: its tests pass", [failed] * bool(failed))
+        wrong = installing.wrong_with_extras(environment, source / "requirements-extras.lock")
+        self.report.wrong(f"{name}: with the extras too, it runs", wrong)
 
     def _hand_out(self, made: dict[str, bytes]) -> None:
         if not (self.asked.rehearsal or self.asked.quick):

@@ -78,9 +78,9 @@ def _warns_when_compiled(environment: Path) -> list[str]:
     return []
 
 
-def _does_not_run(environment: Path) -> list[str]:
+def _does_not_run(environment: Path, name: str = "running") -> list[str]:
     """From its start to its end: ready, a heartbeat at the door, shown, SIGTERM."""
-    port, folder = free_port(), environment.parent / "running"
+    port, folder = free_port(), environment.parent / name
     folder.mkdir()
     # What is deprecated is told, wherever it is; only what is ours counts.
     daemon = Daemon(folder, f'listen = "127.0.0.1:{port}"', program=environment / "bin/whosin",
@@ -128,6 +128,18 @@ def tests_fail(environment: Path, source: Path, lock: Path) -> str:
         return str(error)
     assert re.search(r"\d+ passed", said), said[-500:]
     return ""
+
+
+def wrong_with_extras(environment: Path, lock: Path) -> list[str]:
+    """What the extras bring, as locked, beside what is installed: it fits, and the daemon runs with it."""
+    try:
+        pip = [environment / "bin/pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", lock]
+        run(pip, environment)
+        run([environment / "bin/pip", "check"], environment)
+        run([environment / "bin/python", "-c", "import apprise, uvloop"], environment)
+        return _does_not_run(environment, "running-with-extras")
+    except (AssertionError, CommandFailed, OSError) as error:
+        return [str(error)]
 
 
 def needed_by(names: Iterable[str]) -> set[str]:
