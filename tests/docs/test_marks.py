@@ -25,7 +25,8 @@ def test_every_block_says_what_it_is():
 
 def test_every_block_of_commands_says_how_it_is_run():
     """The line above it: `<!-- run: daemon -->` and the like, see tests/docs/pages.py."""
-    assert [one.place for one in COMMANDS if not one.how] == []
+    unmarked = [one.place for one in COMMANDS if not one.how]
+    assert unmarked == [], "say above each how it is run: tests/docs/pages.py"
 
 
 def test_what_is_run_elsewhere_is_run_there():
