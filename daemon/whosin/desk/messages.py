@@ -5,9 +5,10 @@ Only who is active can read: a session that fell silent is counted as not reache
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from whosin.engine.engine import Engine
 from whosin.errors import Refused
@@ -18,6 +19,7 @@ LONGEST_TEXT = 1_000
 AT_ONCE = 30  # orders of one caller within AT_ONCE_MS
 AT_ONCE_MS = 60_000
 NAMED = 100  # in one event
+STEP = 1_000  # sessions told in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,22 @@ class To:
     company: str | None = None
     user: str | None = None
     sessions: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class Told:
+    """Whom a message was for, and who of them could read it."""
+
+    found: set[str] = field(default_factory=set)
+    users: set[str] = field(default_factory=set)
+    sites: set[str] = field(default_factory=set)
+    reached: int = 0
+
+    def add(self, found: list[Session], reached: list[Session]) -> None:
+        self.found.update(it.id for it in found)
+        self.users.update(it.user for it in reached)
+        self.sites.update(it.company.site for it in found)
+        self.reached += len(reached)
 
 
 class Messages:
@@ -45,42 +63,36 @@ class Messages:
         if site is None and company is None and user is None and not sessions:
             raise Refused("nobody", "say to whom: a site, a company, a user or sessions")
         text = checked(text)
-        now = engine.settle()
-        self._pace(caller.name, now)
+        self._pace(caller.name, engine.settle())
         to = To(site, company, user, tuple(sessions) if sessions else None)
-        found = self._found(to, caller)
-        reached = deliver(engine, found, text, caller.name, now)
+        told = Told()
+        for part in self._some_at_a_time(to):
+            now = engine.settle()
+            found = [it for ident in part if (it := engine.live(ident)) is not None and fits(it, to, caller)]
+            told.add(found, deliver(engine, found, text, caller.name, now))
+            if found:
+                await engine.durable()  # each part leaves by itself
+            await asyncio.sleep(0)
         data = {
             "text": text, "to_user": user, "to_sessions": (sessions or [])[:NAMED],
-            "reached": len(reached), "not_reached": len(found) - len(reached),
+            "reached": told.reached, "not_reached": len(told.found) - told.reached,
         }  # fmt: skip
-        place = site or caller.site or _only({it.company.site for it in found})
+        place, now = site or caller.site or _only(told.sites), engine.settle()
         engine.roll.out.events.append(
             Event("message.sent", now, place, company if place else None, None, user, data, caller.name)
         )
         await engine.durable()
         return {
-            "reached": len(reached), "not_reached": len(found) - len(reached),
-            "users": sorted({it.user for it in reached})[:NAMED],
-            "unknown": [it for it in sessions or [] if it not in {one.id for one in found}],
+            "reached": told.reached, "not_reached": len(told.found) - told.reached,
+            "users": sorted(told.users)[:NAMED],
+            "unknown": [it for it in sessions or [] if it not in told.found],
         }  # fmt: skip
 
-    def _found(self, to: To, caller: Caller) -> list[Session]:
-        live = self._engine.live
-        chosen: Iterable[Session] = (
-            self._engine.roll.sessions.values()
-            if to.sessions is None
-            else [it for ident in dict.fromkeys(to.sessions) if (it := live(ident)) is not None]
-        )
-        wanted = None if to.user is None else to.user.casefold()
-        return [
-            it
-            for it in chosen
-            if caller.site in (None, it.company.site)
-            and to.site in (None, it.company.site)
-            and to.company in (None, it.company.name)
-            and (wanted is None or it.user.casefold() == wanted)
-        ]
+    def _some_at_a_time(self, to: To) -> Iterator[list[str]]:
+        """The ids of all it may be for: a word to a hundred thousand must not keep heartbeats waiting."""
+        ids = list(self._engine.roll.sessions if to.sessions is None else dict.fromkeys(to.sessions))
+        for start in range(0, len(ids), STEP):
+            yield ids[start : start + STEP]
 
     def _pace(self, name: str, now: int) -> None:
         sent = self._sent.setdefault(name, deque())
@@ -89,6 +101,16 @@ class Messages:
         if len(sent) >= AT_ONCE:
             raise Refused("too_many", f"{AT_ONCE} messages were sent within a minute; wait a little")
         sent.append(now)
+
+
+def fits(it: Session, to: To, caller: Caller) -> bool:
+    company = it.company
+    return (
+        caller.site in (None, company.site)
+        and to.site in (None, company.site)
+        and to.company in (None, company.name)
+        and (to.user is None or it.user.casefold() == to.user.casefold())
+    )
 
 
 def deliver(engine: Engine, sessions: Iterable[Session], text: str, sender: str, now: int) -> list[Session]:
