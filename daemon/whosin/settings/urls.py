@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from whosin.settings.kinds import Wrong
 
 LONGEST_URL = 2_000
+_WEB = ("http", "https")
 _URL_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[\x21-\x7e]+")
 
 
@@ -28,18 +29,13 @@ class WebUrl:
         return text
 
     def read(self, value: object, base: Path) -> str | None:
-        if value == "":
+        text = _address(value, self.allowed)
+        if text is None:
             return None
-        if not isinstance(value, str) or len(value) > LONGEST_URL or not _URL_TEXT.fullmatch(value):
+        url = urlsplit(text)
+        if url.scheme not in _WEB or "@" in url.netloc or url.query or url.fragment:
             raise Wrong(self.allowed)
-        try:
-            url = urlsplit(value)
-            fits = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-        except ValueError:
-            raise Wrong(self.allowed) from None
-        if not fits or "@" in url.netloc or url.query or url.fragment:
-            raise Wrong(self.allowed)
-        return value.rstrip("/")
+        return text.rstrip("/")
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,7 +49,7 @@ class HiddenUrl:
         return self.text.partition(":")[0].lower()
 
     def __str__(self) -> str:
-        if self.scheme not in ("http", "https"):
+        if self.scheme not in _WEB:
             return f"{self.scheme}://…"
         url = urlsplit(self.text)
         port = f":{url.port}" if url.port else ""
@@ -73,14 +69,21 @@ class SecretUrl:
         return text
 
     def read(self, value: object, base: Path) -> HiddenUrl | None:
-        if value == "":
-            return None
-        if not isinstance(value, str) or len(value) > LONGEST_URL or not _URL_TEXT.fullmatch(value):
-            raise Wrong(self.allowed)
-        try:
-            url = urlsplit(value)
-            if url.scheme in ("http", "https") and (not url.hostname or url.port == 0):
-                raise Wrong(self.allowed)
-        except ValueError:
-            raise Wrong(self.allowed) from None
-        return HiddenUrl(value)
+        text = _address(value, self.allowed)
+        return None if text is None else HiddenUrl(text)
+
+
+def _address(value: object, allowed: str) -> str | None:
+    """The text of an address, of which one on the web has a host; None for an empty one. Raises Wrong."""
+    if value == "":
+        return None
+    if not isinstance(value, str) or len(value) > LONGEST_URL or not _URL_TEXT.fullmatch(value):
+        raise Wrong(allowed)
+    try:
+        url = urlsplit(value)
+        fits = url.scheme not in _WEB or (bool(url.hostname) and url.port != 0)
+    except ValueError:
+        raise Wrong(allowed) from None
+    if not fits:
+        raise Wrong(allowed)
+    return value
