@@ -74,7 +74,7 @@ def test_every_text_that_is_used_is_there() -> None:
     t = Texts()
     sources = "".join(
         it.read_text(encoding="utf-8")
-        for folder in (PAGE / "templates", PAGE)
+        for folder in (PAGE / "templates", PAGE / "templates" / "entrance", PAGE)
         for it in folder.iterdir()
         if it.name.endswith((".html", ".py"))
     )

@@ -100,7 +100,7 @@ async def test_a_wrong_password_is_told_on_the_form_which_keeps_the_name_and_nev
     response = await browser.post("/sign-in", data={"name": '"><b>x', "password": "a-wrong-one"})
     assert response.status_code == 403
     assert "name or the password is wrong" in response.text
-    assert 'value="&quot;&gt;&lt;b&gt;x"' in response.text
+    assert 'value="&#34;&gt;&lt;b&gt;x"' in response.text
     assert "a-wrong-one" not in response.text
     assert cookies(response) == {}
 

@@ -78,8 +78,7 @@ async def sign_out(request: Request, engine: Engine, form: Form) -> Response:
 
 @people.get("/account")
 async def show_account(engine: Engine, signed_in: Session, done: str = "") -> Response:
-    told = "The password is changed." if done == "password" else ""
-    return _account(engine, signed_in, done=told)
+    return _account(engine, signed_in, changed=done == "password")
 
 
 @people.post("/account/password")
@@ -93,11 +92,12 @@ async def change_password(request: Request, engine: Engine, signed_in: Session, 
 
 
 def _account(
-    engine: Engine, signed_in: SignedIn | None, problem: Problem | None = None, done: str = ""
+    engine: Engine, signed_in: SignedIn | None, problem: Problem | None = None, *, changed: bool = False
 ) -> Response:
     if signed_in is None:
         raise Problem(409, "no_session", "This is for browsers that are signed in; a bearer token is not.")
-    return documents.account(signed_in, engine.operators.count_sessions(signed_in), problem, done)
+    sessions = engine.operators.count_sessions(signed_in)
+    return documents.account(signed_in, sessions, problem, changed=changed)
 
 
 def _check_same(form: Fields) -> None:
