@@ -127,7 +127,7 @@ class FakeFollowups:
 
     async def find(self, query: FollowupQuery, caller: Caller) -> Page:
         self._note("followups", query, caller)
-        return Page([followup(18), followup(17)], "17", 9)
+        return Page([followup(18), followup(17)], "17" if query.before_id is None else None, 9)
 
     async def tick_off(self, ident: int, note: str | None, caller: Caller) -> Json:
         self._note("tick_off", ident, note, caller)
@@ -296,7 +296,7 @@ class FakeOperations:
 
     async def history(self, query: HistoryQuery, caller: Caller) -> Page:
         self._note("history", query, caller)
-        return Page([event(2), event(1)], "1", 2)
+        return Page([event(2), event(1)], "1" if query.before_seq is None else None, 2)
 
     async def stats(self, caller: Caller) -> Json:
         self._note("stats", caller)

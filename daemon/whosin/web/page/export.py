@@ -3,7 +3,7 @@
 Owns the columns of the CSV. A file is written row by row while it is sent, so its size needs no memory.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,20 +12,21 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from whosin import csvsafe
-from whosin.operations import Caller, Operations
+from whosin.operations import Caller, Operations, Page
 from whosin.web.auth import Engine, Who
 from whosin.web.page.address import Address
 from whosin.web.page.views import (
+    ALERT_FILTERS,
     FOLLOWUP_FILTERS,
     HISTORY_FILTERS,
     LOCK_FILTERS,
     SESSION_FILTERS,
-    USER_STATUSES,
-    WORST_FIRST,
+    disconnected_query,
+    find_alerts,
     followup_query,
     history_query,
     lock_query,
-    session_query,
+    user_query,
 )
 from whosin.web.pageguard import PageForViewers
 from whosin.web.pageguard import page as pages
@@ -52,6 +53,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "id", "status", "created", "site", "company", "user", "machine", "client", "session", "resource",
         "rule", "severity", "text", "done", "done_by", "note",
     ),
+    "alerts": (
+        "id", "state", "severity", "kind", "site", "company", "raised", "cleared", "last_told", "reminders",
+        "count", "message", "action", "targets",
+    ),
     "cleanup": ("id", "started", "finished", "by", "removed", "released", "held_back", "skipped", "failed"),
 }  # fmt: skip
 
@@ -73,65 +78,49 @@ async def export(request: Request, table: str, form: str, engine: Engine, who: W
 def _batches(table: str, request: Request, engine: Operations, who: Caller) -> Batches:
     query = request.query_params
     match table:
-        case "users" | "disconnected":
-            return _sessions(Address.of(f"/{table}", query, SESSION_FILTERS), engine, who)
-        case "history":
-            return _history(Address.of("/history", query, HISTORY_FILTERS), engine, who)
-        case "followups":
-            return _followups(Address.of("/followups", query, FOLLOWUP_FILTERS), engine, who)
+        case "users":
+            sessions = user_query(Address.of("/users", query, SESSION_FILTERS))
+            return _pages(lambda at: engine.sessions(replace(sessions, limit=BATCH, cursor=at), who))
+        case "disconnected":
+            sessions = disconnected_query(Address.of("/disconnected", query, SESSION_FILTERS))
+            return _pages(lambda at: engine.sessions(replace(sessions, limit=BATCH, cursor=at), who))
         case "locks":
-            return _locks(Address.of("/locks", query, LOCK_FILTERS), engine, who)
+            locks = lock_query(Address.of("/locks", query, LOCK_FILTERS))
+            return _pages(lambda at: engine.find_locks(replace(locks, limit=BATCH, cursor=at), who))
+        case "history":
+            events = history_query(Address.of("/history", query, HISTORY_FILTERS))
+            return _pages(
+                lambda at: engine.history(replace(events, limit=BATCH, before_seq=_number(at)), who)
+            )
+        case "followups":
+            left = followup_query(Address.of("/followups", query, FOLLOWUP_FILTERS))
+            return _pages(
+                lambda at: engine.followups.find(replace(left, limit=BATCH, before_id=_number(at)), who)
+            )
+        case "alerts":
+            alerts = Address.of("/alerts", query, ALERT_FILTERS)
+            return _pages(lambda at: find_alerts(alerts, engine, who, BATCH, _number(at)))
         case "companies":
             return _once(engine.companies(who))
         case _:
             return _once(engine.passes(BATCH, who))
 
 
-async def _once(found: Any) -> Batches:
+async def _once(found: Awaitable[list[Json]]) -> Batches:
     yield await found
 
 
-async def _sessions(address: Address, engine: Operations, who: Caller) -> Batches:
-    users = address.path == "/users"
-    statuses = USER_STATUSES.get(address.get("status") or "in", ("active",)) if users else ("disconnected",)
-    query = session_query(address, statuses, "-since" if users else WORST_FIRST)
-    query = replace(query, limit=BATCH, cursor=None)
-    while True:
-        page = await engine.sessions(query, who)
+async def _pages(ask: Callable[[str | None], Awaitable[Page]]) -> Batches:
+    """All pages, each asked for by what the one before gave as next."""
+    page = await ask(None)
+    yield page.items
+    while page.next is not None:
+        page = await ask(page.next)
         yield page.items
-        if page.next is None:
-            return
-        query = replace(query, cursor=page.next)
 
 
-async def _history(address: Address, engine: Operations, who: Caller) -> Batches:
-    query = replace(history_query(address), limit=BATCH, before_seq=None)
-    while True:
-        page = await engine.history(query, who)
-        yield page.items
-        if page.next is None:
-            return
-        query = replace(query, before_seq=int(page.next))
-
-
-async def _locks(address: Address, engine: Operations, who: Caller) -> Batches:
-    query = replace(lock_query(address), limit=BATCH, cursor=None)
-    while True:
-        page = await engine.find_locks(query, who)
-        yield page.items
-        if page.next is None:
-            return
-        query = replace(query, cursor=page.next)
-
-
-async def _followups(address: Address, engine: Operations, who: Caller) -> Batches:
-    query = replace(followup_query(address), limit=BATCH, before_id=None)
-    while True:
-        page = await engine.followups.find(query, who)
-        yield page.items
-        if page.next is None:
-            return
-        query = replace(query, before_id=int(page.next))
+def _number(cursor: str | None) -> int | None:
+    return None if cursor is None else int(cursor)
 
 
 async def _csv(table: str, first: list[Json], rest: Batches) -> AsyncIterator[str]:
@@ -148,10 +137,16 @@ def _cells(columns: tuple[str, ...], items: list[Json]) -> Iterable[list[object]
 
 
 def _plain(value: Any) -> object:
-    """What is nested, in one cell: resources of locks, people of blocks, the rest as JSON."""
+    """What is nested, in one cell: resources of locks, people of blocks, who was told, the rest as JSON."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return [one.get("user") or one.get("resource") for one in value]
+        return [_named(one) for one in value]
     return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
+
+
+def _named(one: Json) -> str:
+    if "channel" in one:
+        return f"{one['channel']}: {one['state']}"
+    return str(one.get("user") or one.get("resource"))
 
 
 async def _json(first: list[Json], rest: Batches) -> AsyncIterator[bytes]:

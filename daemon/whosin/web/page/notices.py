@@ -3,14 +3,14 @@
 Must not know whom a message reaches, or when a window opens: that is the desk's.
 """
 
-from datetime import datetime
 from typing import Any
 
 from starlette.responses import Response
 
 from whosin.operations import Caller, Operations
 from whosin.web.auth import Engine, Who, may_reach, may_reach_all
-from whosin.web.page.orders import REASON, chosen
+from whosin.web.page.address import moment, number
+from whosin.web.page.orders import REASON, carried, chosen, in_steps
 from whosin.web.page.render import html
 from whosin.web.pageguard import Fields, Form, PageForAdministrators, PageForOperators, page
 from whosin.web.problem import Problem
@@ -29,39 +29,41 @@ async def test_alerts(engine: Engine, who: Who) -> Response:
 
 @operate.post("/message")
 async def message(form: Form, engine: Engine, who: Who) -> Response:
-    """To the chosen logins, or to everybody in a site or company."""
-    site, company = form.get("site") or None, form.get("company") or None
-    if form.get("sure") != "1":
-        ids = [] if site else await chosen(form, engine, who)
-        if not site and not ids:
+    """To the chosen logins; where none are named, to everybody in a site or company."""
+    text, sure = form.get("text", ""), form.get("sure") == "1"
+    if "ids" in form or form.get("all") == "1":  # a site beside them is a filter
+        ids = await chosen(form, engine, who)
+        if not ids:
             raise Problem(400, "nothing", "No login is chosen.")
-        return html("message_ask.html", ids=ids, site=site, company=company)
-    if site:
-        may_reach(who, site)
-        result = await engine.messages.send(form.get("text", ""), who, site=site, company=company)
-    else:
-        result = await engine.messages.send(
-            form.get("text", ""), who, sessions=await chosen(form, engine, who)
-        )
-    return html("message_done.html", result=result)
+        if sure:
+            return html("message_done.html", result=await engine.messages.send(text, who, sessions=ids))
+        kept = carried(form, ids, (await engine.stats(who))["now"])
+        return html("message_ask.html", carried=kept, n=len(ids), place=None)
+    site, company = form.get("site", ""), form.get("company") or None
+    if not site:
+        raise Problem(400, "nothing", "No login is chosen, and no site is named.")
+    may_reach(who, site)
+    if sure:
+        result = await engine.messages.send(text, who, site=site, company=company)
+        return html("message_done.html", result=result)
+    place = f"{site}/{company}" if company else site
+    return html("message_ask.html", carried={"site": site, "company": company or ""}, n=0, place=place)
 
 
 @operate.post("/logoff/warn")
 async def warn(form: Form, engine: Engine, who: Who) -> Response:
     """A message to those who will be forced out; the countdown runs in the browser."""
     text = form.get("message", "").strip()
-    reached = 0
-    if text:
-        reached = (await engine.messages.send(text, who, sessions=await _active(form, engine, who)))[
-            "reached"
-        ]
+    ids = await _active(form, engine, who) if text else []
+    reached = (await engine.messages.send(text, who, sessions=ids))["reached"] if ids else 0
     return html("warned.html", n=reached)
 
 
 async def _active(form: Fields, engine: Operations, who: Caller) -> list[str]:
-    ids = await chosen(form, engine, who)
-    results = await engine.logoff(ids, who, dry_run=True)
-    return [one["id"] for one in results if one["result"] == "needs_force"]
+    found: list[str] = []
+    async for results in in_steps(engine, who, await chosen(form, engine, who), dry_run=True):
+        found += [one["id"] for one in results if one["result"] == "needs_force"]
+    return found
 
 
 @administer.post("/maintenance")
@@ -86,23 +88,13 @@ async def maintenance(form: Form, engine: Engine, who: Who) -> Response:
 
 @administer.post("/maintenance/end")
 async def end_maintenance(form: Form, engine: Engine, who: Who) -> Response:
-    ident = form.get("id", "")
-    if not ident.isdecimal() or len(ident) > 18:
-        raise Problem(400, "invalid", f'"{ident[:40]}" is not the number of a maintenance window.')
+    ident = number("id", form.get("id", ""))
     reason = form.get("reason", "").strip()[:REASON] or None
-    window = await engine.maintenance.end(int(ident), who, reason)
+    window = await engine.maintenance.end(ident, who, reason)
     return html("maintenance_done.html", window=window)
 
 
 def _moment(form: Fields, name: str) -> int | None:
-    """Epoch milliseconds of a moment in UTC, as the script sends it."""
+    """Epoch milliseconds of a moment, which the script sends in UTC."""
     text = form.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise Problem(400, "invalid", f'"{text[:40]}" is not a time.') from None
-    if at.tzinfo is None:
-        raise Problem(400, "invalid", f'"{text[:40]}" does not tell its zone.')
-    return round(at.timestamp() * 1000)
+    return moment(name, text) if text else None

@@ -5,17 +5,17 @@ Must not know the rules: what would happen is asked of the engine by a dry run.
 """
 
 import asyncio
-from collections import Counter
-from datetime import datetime
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.responses import Response
 
 from whosin.operations import Caller, Operations
 from whosin.web.auth import Engine, Who, may_reach, may_reach_all
-from whosin.web.page.address import Address
+from whosin.web.page.address import Address, moment, number
 from whosin.web.page.render import html
-from whosin.web.page.views import SESSION_FILTERS, USER_STATUSES, session_query
+from whosin.web.page.tally import SHOWN, Tally
+from whosin.web.page.views import SESSION_FILTERS, disconnected_query, user_query
 from whosin.web.pageguard import Fields, Form, PageForAdministrators, PageForOperators, PageForViewers, page
 from whosin.web.problem import Problem
 
@@ -24,7 +24,8 @@ Json = dict[str, Any]
 MOST = 200_000  # logins in one order
 AT_ONCE = 1_000  # of them in one step, so that heartbeats flow between
 NAMED = 5_000  # up to so many a confirmation names one by one; beyond, all that match and had fallen by then
-DETAILED = 100  # of them shown one by one
+GOING = ("would_remove", "needs_force")
+OVER = ("already_over", "not_found")
 IN_PANE = 25  # logins looked at for "Action required"
 REASON = 1000
 
@@ -46,33 +47,27 @@ async def chosen(form: Fields, engine: Operations, who: Caller) -> list[str]:
         return ids
     tab = form.get("tab", "")
     address = Address.of(f"/{tab}", form, SESSION_FILTERS)
-    statuses = (
-        USER_STATUSES.get(form.get("status", "") or "in", ("active",))
-        if tab == "users"
-        else ("disconnected",)
-    )
-    ids = await engine.matching(session_query(address, statuses, "id"), who, _wall_ms(form.get("asked_at")))
+    query = user_query(address, "id") if tab == "users" else disconnected_query(address, "id")
+    ids = await engine.matching(query, who, _wall_ms(form.get("asked_at")))
     if len(ids) > MOST:
         raise Problem(400, "too_many", f"{len(ids)} logins match; no more than {MOST} go at once.")
     return ids
 
 
 def _wall_ms(stamp: str | None) -> int | None:
-    try:
-        return round(datetime.fromisoformat(stamp).timestamp() * 1000) if stamp else None
-    except ValueError:
-        return None
+    """The moment of the question, so that who fell since is not in the order. Unread it would be for all."""
+    return moment("asked_at", stamp) if stamp else None
 
 
-async def _in_steps(
-    engine: Operations, who: Caller, ids: list[str], *, force: bool = False, reason: str | None, dry_run: bool
-) -> list[Json]:
-    results: list[Json] = []
+async def in_steps(
+    engine: Operations, who: Caller, ids: list[str], *, force: bool = False, reason: str | None = None,
+    dry_run: bool = False,
+) -> AsyncIterator[list[Json]]:  # fmt: skip
+    """Log off, or try to, some at a time, so that nobody else waits for all of them."""
     for start in range(0, len(ids), AT_ONCE):
         part = ids[start : start + AT_ONCE]
-        results += await engine.logoff(part, who, force=force, reason=reason, dry_run=dry_run)
+        yield await engine.logoff(part, who, force=force, reason=reason, dry_run=dry_run)
         await asyncio.sleep(0)
-    return results
 
 
 @look.post("/action")
@@ -97,20 +92,22 @@ async def ask_logoff(form: Form, engine: Engine, who: Who) -> Response:
     ids = await chosen(form, engine, who)
     if not ids:
         raise Problem(400, "nothing", "No login is chosen.")
-    results = await _in_steps(engine, who, ids, reason=None, dry_run=True)
-    going = [one for one in results if one["result"] == "would_remove"]
-    active = [one for one in results if one["result"] == "needs_force"]
+    tally = Tally()
+    async for results in in_steps(engine, who, ids, dry_run=True):
+        tally.add(results, last=OVER)
+    sums, active = tally.sums("would_remove"), tally.sums("needs_force")
+    rows = await _known(engine, who, [one for one in tally.worst if one["result"] in GOING])
     return html(
         "logoff_ask.html",
-        carried=_carried(form, ids, (await engine.stats(who))["now"]),
-        sums=sums(going), active=active, active_sums=sums(active), warnings=warnings(results),
-        over=sum(1 for one in results if one["result"] in ("already_over", "not_found")),
-        rows=await _detailed(engine, who, [*going, *active]),
-        more=max(0, len(going) + len(active) - DETAILED),
+        carried=carried(form, ids, (await engine.stats(who))["now"]),
+        sums=sums, active=active.logins, warnings=tally.warnings,
+        over=tally.logins - sums.logins - active.logins,
+        rows=[(session, one) for session, one in rows if session is not None],
+        more=max(0, sums.logins + active.logins - SHOWN),
     )  # fmt: skip
 
 
-def _carried(form: Fields, ids: list[str], now: str) -> dict[str, str]:
+def carried(form: Fields, ids: list[str], now: str) -> dict[str, str]:
     """What the confirmation has to send for the same logins."""
     if form.get("all") != "1" or len(ids) <= NAMED:
         return {"ids": "\n".join(ids)}
@@ -118,11 +115,9 @@ def _carried(form: Fields, ids: list[str], now: str) -> dict[str, str]:
     return {**kept, "asked_at": now}
 
 
-async def _detailed(engine: Operations, who: Caller, results: list[Json]) -> list[tuple[Json, Json]]:
-    """The first results, those that matter most first, with what is known of each login."""
-    worst = sorted(results, key=lambda it: (-len(it["freed"]), -len(it["released"])))[:DETAILED]
-    known = [(await engine.session(one["id"], who), one) for one in worst]
-    return [(session, one) for session, one in known if session is not None]
+async def _known(engine: Operations, who: Caller, results: list[Json]) -> list[tuple[Json | None, Json]]:
+    """Each result with what is known of its login."""
+    return [(await engine.session(one["id"], who), one) for one in results]
 
 
 @operate.post("/logoff")
@@ -130,40 +125,16 @@ async def log_off(form: Form, engine: Engine, who: Who) -> Response:
     ids = await chosen(form, engine, who)
     reason = form.get("reason", "").strip()[:REASON] or None
     force = form.get("force") == "1"
-    results = await _in_steps(engine, who, ids, force=force, reason=reason, dry_run=False)
-    worst_first = sorted(results, key=lambda it: it["result"] == "removed")
-    rows = [(await engine.session(one["id"], who), one) for one in worst_first[:DETAILED]]
-    removed = [one for one in results if one["result"] == "removed"]
+    tally, removed = Tally(), list[str]()
+    async for results in in_steps(engine, who, ids, force=force, reason=reason):
+        tally.add(results, last=("removed",))
+        removed += [one["id"] for one in results if one["result"] == "removed"]
     return html(
         "logoff_done.html",
-        counts=Counter(one["result"] for one in results), sums=sums(removed), rows=rows,
-        more=max(0, len(results) - DETAILED), count=len(removed),
-        removed=[one["id"] for one in removed[:NAMED]],
+        counts={result: sums.logins for result, sums in tally.of.items()}, sums=tally.sums("removed"),
+        rows=await _known(engine, who, tally.worst), more=max(0, tally.logins - SHOWN),
+        count=len(removed), removed=removed[:NAMED],
     )  # fmt: skip
-
-
-def warnings(results: list[Json]) -> list[tuple[str, int]]:
-    """What critical guidance wants done before, each once, with the logins that it concerns."""
-    found = Counter(
-        one["before"]
-        for it in results
-        for one in {rule["id"]: rule for rule in it["guidance"]}.values()
-        if one["severity"] == "critical" and one["before"]
-    )
-    return found.most_common(10)
-
-
-def sums(results: list[Json]) -> Json:
-    """What these results come to."""
-    freed = {(one["session"], one["user"]) for it in results for one in it["freed"]}
-    return {
-        "logins": len(results),
-        "locks": sum(len(it["released"]) + len(it["held"]) for it in results),
-        "held": sum(len(it["held"]) for it in results),
-        "sticky": sum(len(it["sticky"]) for it in results),
-        "people": sorted({user for _, user in freed}),
-        "followups": sum(len(it["followups"]) for it in results),
-    }
 
 
 # --- locks ------------------------------------------------------------------------------------------------
@@ -184,12 +155,10 @@ async def free_lock(form: Form, engine: Engine, who: Who) -> Response:
 
 @operate.post("/followups/done")
 async def tick_off(form: Form, engine: Engine, who: Who) -> Response:
-    ident = form.get("id", "")
-    if not ident.isdecimal() or len(ident) > 18:
-        raise Problem(400, "invalid", f'"{ident[:40]}" is not the number of a follow-up.')
+    ident = number("id", form.get("id", ""))
     if form.get("sure") != "1":
         return html("followup_ask.html", id=ident, text=form.get("text", "")[:REASON])
-    done = await engine.followups.tick_off(int(ident), form.get("note", "").strip()[:REASON] or None, who)
+    done = await engine.followups.tick_off(ident, form.get("note", "").strip()[:REASON] or None, who)
     return html("followup_done.html", it=done)
 
 

@@ -49,7 +49,7 @@ def _tabs(stats: Json) -> list[tuple[str, int | None]]:
         "users": stats["sessions"]["active"],
         "disconnected": stats["sessions"]["disconnected"],
         "locks": stats["locks"],
-        "followups": stats.get("followups", {}).get("open"),
+        "followups": stats["followups"]["open"],
         "companies": stats["companies"],
     }
     return [(tab, counts.get(tab)) for tab in TABS]

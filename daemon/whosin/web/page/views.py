@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from whosin.operations import LockQuery, Page, SessionQuery
+from whosin.operations import Caller, LockQuery, Operations, Page, SessionQuery
 from whosin.ports import FollowupQuery, HistoryQuery
 from whosin.web.auth import Engine, Who
 from whosin.web.page.address import Address
@@ -25,14 +25,17 @@ SESSION_FILTERS = ("q", "site", "company", "client", "status", "sort")
 LOCK_FILTERS = ("q", "site", "company", "state", "sort")
 FOLLOWUP_FILTERS = ("q", "site", "company", "session", "status")
 ALERT_FILTERS = ("site", "state")
-ALERT_STATES: dict[str, bool | None] = {"over": False, "all": None}
+ALERT_STATES: dict[str, bool | None] = {"": True, "over": False, "all": None}
+FOLLOWUP_STATES: dict[str, bool | None] = {"": True, "done": False, "all": None}
+LOCK_STATES = ("", "blocking", "left")
 HISTORY_FILTERS = ("q", "site", "company", "user", "actor", "session", "resource", "type", "since", "until")
 PASSES = 20
 COMPANY_SORTS = ("site", "company", "active", "disconnected", "locks", "waiting")
 
 _IN = ("active",)
 _LEFT = ("logged_off",)
-USER_STATUSES = {"in": _IN, "left": _LEFT, "all": (*_IN, *_LEFT)}
+_USER_STATUSES = {"": _IN, "in": _IN, "left": _LEFT, "all": (*_IN, *_LEFT)}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WORST_FIRST = "hurt"
 
 view = pages(PageForViewers)
@@ -42,7 +45,7 @@ view = pages(PageForViewers)
 @view.get("/disconnected")
 async def disconnected(request: Request, engine: Engine, who: Who) -> Response:
     address = Address.of("/disconnected", request.query_params, SESSION_FILTERS)
-    query = session_query(address, ("disconnected",), WORST_FIRST)
+    query = disconnected_query(address)
     found = await engine.sessions(query, who)
     return await show(
         request, engine, who, "disconnected", address,
@@ -53,13 +56,11 @@ async def disconnected(request: Request, engine: Engine, who: Who) -> Response:
 @view.get("/users")
 async def users(request: Request, engine: Engine, who: Who) -> Response:
     address = Address.of("/users", request.query_params, SESSION_FILTERS)
-    statuses = USER_STATUSES.get(address.get("status") or "in", _IN)
-    query = session_query(address, statuses, "-since")
+    query = user_query(address)
     found = await engine.sessions(query, who)
     return await show(
-        request, engine, who, "users", address,
-        found=found, sort=query.sort, paging=paging(address, found), status=address.get("status") or "in",
-    )  # fmt: skip
+        request, engine, who, "users", address, found=found, sort=query.sort, paging=paging(address, found)
+    )
 
 
 @view.get("/sessions/{ident}")
@@ -99,18 +100,18 @@ async def cleanup(request: Request, engine: Engine, who: Who) -> Response:
 @view.get("/history")
 async def history(request: Request, engine: Engine, who: Who) -> Response:
     address = Address.of("/history", request.query_params, HISTORY_FILTERS)
-    found = await engine.history(history_query(address), who)
-    return await show(request, engine, who, "history", address, found=found, paging=paging(address, found))
+    query = history_query(address)
+    found = await engine.history(query, who)
+    return await show(
+        request, engine, who, "history", address,
+        found=found, paging=paging(address, found), since=_stamp(query.since), until=_stamp(query.until),
+    )  # fmt: skip
 
 
 @view.get("/alerts")
 async def alerts(request: Request, engine: Engine, who: Who) -> Response:
     address = Address.of("/alerts", request.query_params, ALERT_FILTERS)
-    cursor = address.get("cursor") or ""
-    found = await engine.alerts.find(
-        who, site=address.get("site"), is_open=ALERT_STATES.get(address.get("state") or "", True),
-        cursor=cursor if cursor.isdecimal() and len(cursor) < 16 else None, limit=ROWS,
-    )  # fmt: skip
+    found = await find_alerts(address, engine, who, ROWS, address.number("cursor"))
     everything = who.role == "administrator" and who.site is None
     channels = await engine.alerts.channels(who) if everything else []
     return await show(
@@ -128,9 +129,8 @@ async def companies(request: Request, engine: Engine, who: Who) -> Response:
         for one in await engine.companies(who)
         if address.get("site") in (None, one["site"]) and text in f"{one['site']}/{one['company']}".casefold()
     ]
-    sort = address.get("sort") or "site"
-    if sort.lstrip("-") in COMPANY_SORTS:
-        found.sort(key=lambda it: it[sort.lstrip("-")], reverse=sort.startswith("-"))
+    sort = address.choice("sort", [*COMPANY_SORTS, *(f"-{it}" for it in COMPANY_SORTS)]) or "site"
+    found.sort(key=lambda it: it[sort.removeprefix("-")], reverse=sort.startswith("-"))
     shown, places = cut(address, found)
     return await show(
         request, engine, who, "companies", address,
@@ -141,7 +141,15 @@ async def companies(request: Request, engine: Engine, who: Who) -> Response:
 # --- from an address to a question ----------------------------------------------------------------------
 
 
-def session_query(address: Address, statuses: tuple[str, ...], sort: str) -> SessionQuery:
+def disconnected_query(address: Address, sort: str = WORST_FIRST) -> SessionQuery:
+    return _session_query(address, ("disconnected",), sort)
+
+
+def user_query(address: Address, sort: str = "-since") -> SessionQuery:
+    return _session_query(address, _USER_STATUSES[address.choice("status", _USER_STATUSES)], sort)
+
+
+def _session_query(address: Address, statuses: tuple[str, ...], sort: str) -> SessionQuery:
     return SessionQuery(
         statuses=statuses,
         site=address.get("site"),
@@ -155,7 +163,7 @@ def session_query(address: Address, statuses: tuple[str, ...], sort: str) -> Ses
 
 
 def lock_query(address: Address) -> LockQuery:
-    state, cursor = address.get("state"), address.get("cursor") or ""
+    state, cursor = address.choice("state", LOCK_STATES), address.number("cursor")
     return LockQuery(
         site=address.get("site"),
         company=address.get("company"),
@@ -164,26 +172,24 @@ def lock_query(address: Address) -> LockQuery:
         left_behind=state == "left",
         sort=address.get("sort"),
         limit=ROWS,
-        cursor=cursor if cursor.isdecimal() and len(cursor) < 10 else None,
+        cursor=None if cursor is None else str(cursor),
     )
 
 
 def followup_query(address: Address) -> FollowupQuery:
     """Those that are open, unless the address asks for others."""
-    cursor = address.get("cursor") or ""
     return FollowupQuery(
-        open={"done": False, "all": None}.get(address.get("status") or "", True),
+        open=FOLLOWUP_STATES[address.choice("status", FOLLOWUP_STATES)],
         site=address.get("site"),
         company=address.get("company"),
         session=address.get("session"),
         text=address.get("q"),
-        before_id=int(cursor) if cursor.isdecimal() else None,
+        before_id=address.number("cursor"),
         limit=ROWS,
     )
 
 
 def history_query(address: Address) -> HistoryQuery:
-    cursor = address.get("cursor") or ""
     return HistoryQuery(
         site=address.get("site"),
         company=address.get("company"),
@@ -193,26 +199,35 @@ def history_query(address: Address) -> HistoryQuery:
         type=address.get("type"),
         resource=address.get("resource"),
         text=address.get("q"),
-        since=_day(address.get("since")),
-        until=_day(address.get("until"), days=1),
-        before_seq=int(cursor) if cursor.isdecimal() else None,
+        since=address.day("since"),
+        until=address.day("until", after=1),
+        before_seq=address.number("cursor"),
         limit=ROWS,
     )
 
 
-def _day(text: str | None, days: int = 0) -> int | None:
-    """The beginning of a day in UTC, or of the day so many after it, as epoch milliseconds."""
+async def find_alerts(
+    address: Address, engine: Operations, who: Caller, limit: int, before: int | None
+) -> Page:
+    """Those that are open, unless the address asks for others."""
+    return await engine.alerts.find(
+        who, site=address.get("site"), is_open=ALERT_STATES[address.choice("state", ALERT_STATES)],
+        cursor=None if before is None else str(before), limit=limit,
+    )  # fmt: skip
+
+
+def _stamp(wall_ms: int | None) -> str | None:
+    """The moment for a browser, if there is one and it has a date."""
     try:
-        day = datetime.strptime(text or "", "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
+        at = None if wall_ms is None else _EPOCH + timedelta(milliseconds=wall_ms)
+    except OverflowError:
         return None
-    return int((day + timedelta(days=days)).timestamp() * 1000)
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def cut(address: Address, found: list[Json]) -> tuple[list[Json], Json]:
     """The page of a whole list that the address asks for, and where in it that is."""
-    given = address.get("from") or "0"
-    start = int(given) if given.isdecimal() and len(given) < 10 else 0
+    start = address.number("from") or 0
     shown = found[start : start + ROWS]
     end = start + len(shown)
     return shown, {
@@ -226,8 +241,8 @@ def cut(address: Address, found: list[Json]) -> tuple[list[Json], Json]:
 
 def paging(address: Address, found: Page) -> Json:
     """Where in the list this is, and the links onwards and back to its beginning."""
-    given = address.get("from") or "0"
-    start = int(given) if given.isdecimal() and len(given) < 10 and address.get("cursor") else 0
+    given = address.number("from") or 0
+    start = given if address.get("cursor") else 0
     after = {"cursor": found.next, "from": start + len(found.items)}
     return {
         "start": start + 1 if found.items else 0,

@@ -1,5 +1,5 @@
 // Puts the parts together. Every part finds its elements anew after a swap, and none keeps rows of its own.
-import { tick } from "./time.js";
+import { dayHere, tick } from "./time.js";
 import { follow, show } from "./live.js";
 import { Selection } from "./select.js";
 import { Dialogs } from "./dialog.js";
@@ -34,7 +34,13 @@ addEventListener("popstate", () => { selection.clear(); show(location.href); });
 
 let typing;
 function filter(form) {
+  if (!form.checkValidity()) return; // while a day is typed
   const query = new URLSearchParams(new FormData(form));
+  for (const one of form.querySelectorAll("input[data-day]")) {
+    // One that came with the link keeps its zone until somebody chooses another day.
+    const given = one.dataset.given;
+    if (one.value) query.set(one.name, given.startsWith(one.value) ? given : dayHere(one.value, one.dataset.day === "end"));
+  }
   for (const [name, value] of [...query]) if (!value) query.delete(name);
   const href = form.getAttribute("action") + (query.size ? `?${query}` : "");
   history.replaceState({}, "", href);

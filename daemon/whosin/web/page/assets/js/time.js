@@ -21,15 +21,28 @@ export function span(seconds) {
   return two(86400, "d", 3600, "h");
 }
 
+// A day of a form as it stands in an address: "2026-10-25+02:00". What counts is how far the reader's clocks are ahead
+// of UTC as it begins, or ends; so a day has 23 or 25 hours where it has.
+export function dayHere(day, end) {
+  const [y, m, d] = day.split("-").map(Number);
+  const midnight = [y, m - 1, d + (end ? 1 : 0)];
+  const ahead = Math.round((Date.UTC(...midnight) - new Date(...midnight)) / 60_000);
+  const two = (n) => String(Math.floor(n)).padStart(2, "0");
+  return `${day}${ahead < 0 ? "-" : "+"}${two(Math.abs(ahead) / 60)}:${two(Math.abs(ahead) % 60)}`;
+}
+
 const forms = {
   ago: (s) => (s < 1 ? text("now") : text("ago", { span: span(s) })),
   for: (s) => span(s),
   in: (s) => (s > -1 ? text("now") : text("in", { span: span(-s) })),
   at: (s, at) => (Math.abs(s) < 43200 ? clock : day).format(at),
+  moment: (s, at) => day.format(at),
 };
 
 export function tick() {
   const now = Date.now() + ahead;
+  const place = document.getElementById("zone");
+  if (place) place.textContent = zone;
   for (const one of document.querySelectorAll("time[datetime]")) {
     const at = new Date(one.dateTime);
     const shown = (forms[one.dataset.form] ?? forms.ago)((now - at) / 1000, at);
