@@ -7,8 +7,11 @@ import io
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import Office
@@ -248,6 +251,44 @@ def test_what_happened_to_an_order_is_one_search(office: Office, operator: Open)
     expect(page.locator("table.story")).to_contain_text("gone home")
 
 
+def test_a_day_of_the_history_is_the_readers_day(office: Office, operator: Open) -> None:
+    office.enter("anna")
+    far = "Pacific/Kiritimati" if datetime.now(UTC).hour >= 10 else "Pacific/Niue"  # there it is another day
+    today = datetime.now(ZoneInfo(far)).date()
+    page = operator("/history?type=session.", timezone_id=far)
+    for name in ("From day", "To day"):
+        page.get_by_label(name).fill(today.isoformat())
+    expect(page.locator(".days")).to_contain_text(f"Days are those of {far}. Shown from")
+    expect(page.locator("table.story")).to_contain_text("anna")
+    page.get_by_label("To day").fill((today - timedelta(days=1)).isoformat())
+    expect(page.get_by_text("Nothing has happened that matches.")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "since", "until"),
+    [
+        ("Europe/Berlin", "2026-03-29", "+01:00", "+02:00"),  # 23 hours
+        ("Europe/Berlin", "2026-10-25", "+02:00", "+01:00"),  # 25 hours
+        ("America/Santiago", "2026-09-06", "-04:00", "-03:00"),  # begins at one o'clock
+        ("Asia/Kathmandu", "2026-11-02", "+05:45", "+05:45"),
+    ],
+)
+def test_a_day_of_23_or_25_hours_is_one_in_the_link(
+    office: Office, operator: Open, zone: str, day: str, since: str, until: str
+) -> None:
+    page = operator("/history", timezone_id=zone, locale="en-GB")
+    page.get_by_label("From day").fill(day)
+    page.get_by_label("To day").fill(day)
+    query = urlencode({"since": day + since, "until": day + until})
+    page.wait_for_url(f"**/history?{query}")
+    hour = "01:00" if zone == "America/Santiago" else "00:00"
+    expect(page.locator(".days time").first).to_contain_text(hour)
+    expect(page.locator(".days time").last).to_contain_text("00:00")
+    again = operator(f"/history?{query}")  # in another zone the link shows the same
+    again.locator("#q").fill("daemon")
+    again.wait_for_url(f"**/history?q=daemon&{query}")
+
+
 def test_every_table_can_be_taken_along(office: Office, operator: Open) -> None:
     anna = office.enter("anna", machine="=HYPERLINK(1)")
     office.enter("ben")
@@ -260,7 +301,7 @@ def test_every_table_can_be_taken_along(office: Office, operator: Open) -> None:
     assert [(it["user"], it["machine"], it["locks"]) for it in rows] == [
         ("anna", "'=HYPERLINK(1)", "sales-order/SO-1")
     ]
-    for table in ("users", "disconnected", "locks", "history", "companies", "cleanup"):
+    for table in ("users", "disconnected", "locks", "history", "companies", "cleanup", "alerts", "followups"):
         status, _ = office.daemon.get(f"/export/{table}.csv")
         assert status == 200
         status, found = office.daemon.get(f"/export/{table}.json")
