@@ -44,10 +44,10 @@ def _whole(one: Any) -> Any:
         return one
     if "$ref" in one:
         return _whole(target(one["$ref"]))
-    found = {key: _whole(value) for key, value in one.items() if key != "allOf"}
+    found: Json = {}
     for part in one.get("allOf", ()):
-        found = _merged(_whole(part), found)
-    return found
+        found = _merged(found, _whole(part))
+    return _merged(found, {key: _whole(value) for key, value in one.items() if key != "allOf"})
 
 
 def _merged(one: Json, other: Json) -> Json:
@@ -55,7 +55,7 @@ def _merged(one: Json, other: Json) -> Json:
     found = copy.deepcopy(one)
     for key, value in other.items():
         if key == "required":
-            found[key] = [*found.get(key, ()), *value]
+            found[key] = [*dict.fromkeys([*found.get(key, ()), *value])]
         elif isinstance(value, dict) and isinstance(found.get(key), dict):
             found[key] = _merged(found[key], value)
         else:
