@@ -67,7 +67,7 @@ def test_a_dry_run_of_a_pass_says_that_it_is_one(daemon, whosin):
     daemon.answers["POST cleanup/run"] = report(entry(), id=None, state="dry_run", dry_run=True)
     text = whosin("cleanup", "run", "--dry-run").stdout
     assert text.startswith("A pass now: 0 removed")
-    assert "Nobody had to go in 1 company." in text
+    assert "Nobody would have to go in 1 company." in text
     assert daemon.bodies("POST cleanup/run") == [{"dry_run": True}]
 
 

@@ -34,8 +34,10 @@ def strings(node: ast.AST) -> Iterator[str]:
 
 @functools.cache
 def said() -> str:
-    """Every text of the program, but for what is said to its readers."""
-    return "\0".join(text for path in CODE for text in _spoken(repository.tree(path)))
+    """Every text of the program and of its page, but for what is said to its readers."""
+    texts = [text for path in CODE for text in _spoken(repository.tree(path))]
+    texts += [path.read_text(encoding="utf-8") for path in repository.files("daemon/whosin/web/page/texts/*")]
+    return "\0".join(texts)
 
 
 def _spoken(tree: ast.AST) -> Iterator[str]:

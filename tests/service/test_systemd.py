@@ -200,6 +200,8 @@ def test_the_page_tells_what_installing_prints_how_to_change_a_setting_and_where
     signed_in, _ = machine.type(SIGN_IN.text, CHANGE.text, before=f"{INSTEAD}AS_EDITED='{EDITED}'")
     assert "/sign-in/link?code=" in signed_in
     assert "is ready" in signed_in
+    assert "/etc/whosin/whosin.toml" in signed_in
+    assert "installed and active" in signed_in
     with at_work(machine, "gone"):
         pass
     until(lambda: bool(history(machine, "session.disconnected")))

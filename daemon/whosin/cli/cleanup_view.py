@@ -94,7 +94,9 @@ def report_lines(report: Json) -> list[RenderableType]:
     if rows:
         lines.append(lay_out(_company_columns(), rows, room()))
     elif report["state"] != "waiting":
-        lines.append(Text(f"Nobody had to go in {count(len(report['companies']), 'company', 'companies')}."))
+        had = "would have" if report["dry_run"] else "had"
+        where = count(len(report["companies"]), "company", "companies")
+        lines.append(Text(f"Nobody {had} to go in {where}."))
     return lines
 
 
