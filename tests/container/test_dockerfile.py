@@ -9,16 +9,21 @@ import json
 import re
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.docs import arguments, pages
 from tests.house import repository
 from tests.support.daemon import WHOSIN
 from tests.support.ports import free_port
+from whosin.service.unit import STOP_S
 
 TEXT = (repository.ROOT / "config/container/Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 STEPS = [line.split(maxsplit=1) for line in TEXT.splitlines() if line and not line.startswith("#")]
+PAGE = "docs/install-container.md"
+COMMANDS = [words for one in pages.blocks(PAGE) for words in arguments.simple_commands(one.text)]
 
 
 def last(step: str) -> str:
@@ -41,6 +46,25 @@ def test_what_it_copies_is_there():
         if name == "COPY" and not text.startswith("--from"):
             for source in text.split()[:-1]:
                 assert (repository.ROOT / source).exists()
+
+
+def test_the_page_tells_its_user_publishes_what_it_listens_at_and_keeps_what_it_stores():
+    build, run, *_ = [words for words in map(_docker, COMMANDS) if words]
+    assert build[build.index("-f") + 1] == "config/container/Dockerfile"
+    assert (repository.ROOT / build[build.index("-f") + 1]).exists()
+    published = {word.rpartition(":")[2] for word in _after(run, "--publish")}
+    assert published == set(last("EXPOSE").split())
+    assert [word.partition(":")[2] for word in _after(run, "--volume")] == json.loads(last("VOLUME"))
+    assert f"user {last('USER')}" in (repository.ROOT / PAGE).read_text(encoding="utf-8")
+    assert int(*_after(run, "--stop-timeout")) >= STOP_S
+
+
+def _docker(words: list[str]) -> list[str]:
+    return words[1:] if words[0] == "docker" else []
+
+
+def _after(words: list[str], option: str) -> list[str]:
+    return [after for word, after in pairwise(words) if word == option]
 
 
 @pytest.fixture
