@@ -61,6 +61,17 @@ def test_fewer_than_the_minimum_are_no_mass_whatever_their_share(fall, mass):
     assert held(d) == (set(range(fall)) if mass else set())
 
 
+def test_other_settings_count_for_who_has_fallen_already():
+    d = office(20, replace(DEFAULTS, mass=replace(DEFAULTS.mass, minimum=1_000)))
+    beat(d, 100 * S, range(12, 20))
+    d.pass_to(300 * S)
+    assert alerts(d) == []
+    d.roll.set_policy(DEFAULTS)
+    d.pass_to(400 * S)
+    assert len(alerts(d)) == 1
+    assert held(d) == set(range(20))
+
+
 @pytest.mark.parametrize(("of", "mass"), [(23, True), (24, True), (25, False)])
 def test_fewer_than_the_share_are_no_mass_however_many(of, mass):
     d = office(of)

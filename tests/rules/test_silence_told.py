@@ -84,6 +84,19 @@ def sound(silence: Silence) -> None:
             assert all(fall.told or fall.at_ms < hold.opened_ms for fall in group.falls)
         assert listed.count(key) == group.listed
         assert group.listed or not group.falls
+        if key not in silence.holds:
+            assert group.look_at - group.count <= missing(silence, group)
+
+
+def missing(silence: Silence, group) -> int:
+    """How many more must fall at least, before a window with somebody who is not told of is a mass."""
+    needs, news = [1 << 62], False
+    for nth, opening in reversed(list(enumerate(group.falls))):
+        news = news or not opening.told
+        if news:
+            fallen = sum(fall.session.since_ms <= opening.at_ms for fall in group.falls[nth:])
+            needs.append(silence._need(opening.base) - fallen)
+    return max(0, *[min(needs)])
 
 
 @pytest.fixture
@@ -319,6 +332,49 @@ def test_who_fell_is_not_looked_at_again_where_no_mass_can_be(looks):
     b.suspect(robots[0], 111)
     assert looks == ["A"]
     assert b.alerts() == [(111, "A", 6, 6)]
+
+
+def test_a_mass_proven_late_is_told_though_a_pass_has_looked_at_later_falls_only():
+    b = Bench()
+    robots = b.come(6)
+    for session in robots:
+        session.seen_ms = 130
+    b.fall(110, robots[0])
+    b.fall(134, b.come(60, at=131)[0])
+    b.silence.set_policy(b.policy)
+    b.suspect(robots[0], 145)
+    b.fall(112, *robots[1:3])
+    assert [alert[1:] for alert in b.alerts()] == [("A", 3, 6)]
+
+
+def test_quiet_ones_make_a_mass_of_a_window_that_a_hold_has_told_and_nobody_looks_at_for_now():
+    b = Bench()
+    theirs, gone = b.come(20, "B"), b.come(40, "D")
+    strays = [b.come(1, f"C{n}")[0] for n in range(9)]
+    for session in theirs:
+        session.seen_ms = 90
+    b.fall(100, *strays)
+    for session in gone:
+        session.status = Status.LOGGED_OFF
+        b.silence.inactive(session)
+    ours = b.come(4, "A", at=101)
+    b.fall(102, *ours[:3])
+    b.silence.set_policy(b.policy)
+    b.suspect(ours[0], 103)
+    assert [alert[1:] for alert in b.alerts()] == [("A", 3, 4)]
+    b.suspect(ours[0], 125)
+    assert [alert[1:] for alert in b.alerts()] == [("A", 3, 4), (None, 24, 24)]
+
+
+def test_an_early_fall_is_held_with_the_quiet_ones_though_looking_back_grew_rare(looks):
+    b = Bench()
+    robots = stray_and_mass(b)
+    b.fall(111, *b.come(400, at=105))
+    robots[5].seen_ms = 113
+    looks.clear()
+    b.suspect(robots[0], 113)
+    assert looks == ["A"]
+    assert b.silence.held(robots[0]), "with the one who is quiet they are five of ten"
 
 
 def test_other_numbers_may_be_a_mass_now():
@@ -722,6 +778,18 @@ def test_what_a_dry_run_found_is_found_again_by_the_pass():
     assert b.silence.held(robots[0]) is None
     b.suspect(robots[0], 113)
     assert b.silence.held(robots[0])
+
+
+def test_after_a_rehearsal_what_it_told_counts_again_for_when_to_look():
+    b = Bench()
+    strays, _ = [b.come(1, name)[0] for name in ("B", "C")], b.come(40, "D", at=100)
+    ours = b.come(3, "A", at=101)
+    restarted(b, {**dict.fromkeys(strays, 100), **dict.fromkeys(ours, 102)})
+    forget = b.silence.rehearse()
+    b.suspect(ours[0], 103)
+    assert [key[1] for key in b.silence.holds] == ["A"]
+    forget()
+    sound(b.silence)
 
 
 # --- looking only where it may lead to something -------------------------------------------------------

@@ -119,6 +119,7 @@ class Oracle:
             if date_ms not in due:
                 self.world.wrong(f"{who.id} is disconnected at {date_ms}; its deadline was {sorted(due)}")
         latest = max(due) + trouble + (grace if graced else 0)
+        latest = max(latest, self.witness.put_off(known, source, max(due), grace))
         if date_ms > latest:
             self.world.wrong(
                 f"{who.id} is disconnected at {date_ms}, its deadline was {sorted(due)}, and trouble of"

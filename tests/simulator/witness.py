@@ -110,6 +110,16 @@ class Witness:
                 reached = ended
         return total
 
+    def put_off(self, known: Known, source: str, due_ms: int, grace_ms: int) -> int:
+        """Until when one blindness after the other may put off what is due: each begun before, or within the
+        grace of the last. What lay unread of its own at the door is one, too."""
+        spans = [it for it in self.troubles if it.source in (None, source)] + known.unread
+        for it in sorted(spans, key=lambda it: it.began_ms):
+            back_ms = min(it.ended_ms, self.world.now) + grace_ms
+            if it.began_ms <= due_ms < back_ms:
+                due_ms = back_ms
+        return due_ms
+
     def forgettable(self, sign: Sign, life: int) -> bool:
         """Received in an earlier life that ended before it can have been stored: nothing of it need be known
         any more, as nothing of it can have been answered (rule 10)."""
