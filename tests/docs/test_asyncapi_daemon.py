@@ -20,7 +20,7 @@ from tests.support.daemon import until
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SEEDS = 12
+SEEDS = 8
 
 
 class Overheard(NamedTuple):
