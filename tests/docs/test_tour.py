@@ -110,11 +110,12 @@ def test_the_tour_sleeps_long_enough_for_its_settings():
     assert slept[1] > timeout_s + every_s
 
 
-def test_the_first_command_ends_in_a_daemon_with_people_in_it(tmp_path):
+def test_the_first_command_ends_in_a_daemon_with_people_in_it(tmp_path, monkeypatch):
     for path in repository.files():
         copy = tmp_path / repository.name(path)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
+    monkeypatch.setenv("PIP_NO_COMPILE", "1")  # what is imported is compiled soon enough
     made = Terminals(tmp_path)
     process = made.start(AT_ONCE.text, limit_s=240)
     try:
