@@ -39,6 +39,7 @@ def test_packages_are_those_of_the_lock():
     installs = [text for name, text in STEPS if name == "RUN" and "pip install" in text]
     assert "--require-hashes -r /build/requirements.lock" in installs[0]
     assert all("--no-deps" in text for text in installs)
+    assert all("--require-hashes" in text or "--no-index" in text for text in installs)
 
 
 def test_what_it_copies_is_there():
