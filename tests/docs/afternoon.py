@@ -44,17 +44,24 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
+        self._clients: list[Client] = []
         self.daemon = Daemon(
             folder, f'listen = "127.0.0.1:{self.port}"\nsign_in = "on"', MORE,
             environ={"WHOSIN_LOCKS__LOCK_DELAY_S": "60"},  # whoever is removed was alive a moment ago
-        ).start()  # fmt: skip
-        self.portal = self.come("portal", "gateway", "whosin/v1/#")
-        self.observer = self.come("observer", "observer", "whosin/v1/#")
+        )  # fmt: skip
 
-    def come(self, name: str, role: str, hear: str | None, *more: str) -> Client:
+    def open(self) -> None:
+        self.daemon.start(limit_s=60)
+        self.portal = self.come("portal", "gateway")
+        self.observer = self.come("observer", "observer")
+
+    def come(self, name: str, role: str, *more: str) -> Client:
+        """Somebody with an account, who hears all that it may hear."""
         order = ("clients", "add", name, "--role", role, "--site", SITE, *more)
         secret = self.daemon.whosin(*order).strip()
-        return Client(self.port, name, hear=hear, username=name, password=secret)
+        made = Client(self.port, name, hear="whosin/v1/#", username=name, password=secret)
+        self._clients.append(made)
+        return made
 
     def say(self, session: str, verb: str, payload: Any = None) -> None:
         self.portal.say(session, verb, payload, site=SITE, company="books")
@@ -80,11 +87,11 @@ class Office:
         return answer
 
     def heard(self) -> list[tuple[str, Any]]:
-        told = [*self.portal.heard, *self.observer.heard]
+        told = [each for client in self._clients for each in list(client.heard)]
         return [(topic, it.decode() if isinstance(it, bytes) else it) for topic, it in told]
 
     def close(self) -> None:
-        for client in (self.portal, self.observer):
+        for client in self._clients:
             client.close()
         self.daemon.stop()
 
@@ -176,11 +183,9 @@ def hence(**span: float) -> str:
 
 
 def limits_are_met(office: Office) -> None:
-    pc = office.come("pc-7", "client", "whosin/v1/#", "--user", "anna")
+    pc = office.come("pc-7", "client", "--user", "anna")
     pc.say("pc-7", "login", {"user": "ben", "client": "slow"}, site=SITE, company="books")
     assert pc.answer("pc-7", "login")["code"] == "forbidden"
-    office.portal.heard += pc.heard
-    pc.close()
     office.login("ida-1", machine="PC-11")
     live = len(office.daemon.sessions())
     office.daemon.config.write_text(

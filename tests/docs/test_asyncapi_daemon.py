@@ -58,6 +58,7 @@ def overheard(tmp_path_factory: pytest.TempPathFactory) -> Overheard:
     ]
     office = Office(tmp_path_factory.mktemp("office"))
     try:
+        office.open()
         for scene in SCENES[:-1]:
             scene(office)
         taken = say_all(office, [*good, *edges], "whosin_messages_total")

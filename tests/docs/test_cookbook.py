@@ -77,6 +77,7 @@ class Place:
             WHOSIN_LOCKS__LOCK_DELAY_S="0.5",  # less than our times, as for the reader
             WHOSIN_URL=self.url,
         )
+        self._log = folder / "daemon.log"
         self._waits = WAITS.format(port=port, fallen=FALLEN)
         for name in ("docs", ".venv/bin"):
             (folder / name).mkdir(parents=True)
@@ -87,21 +88,22 @@ class Place:
         """The first terminal."""
         assert text.count(TIMES) == 4
         text = text.replace(TIMES, OUR_TIMES).replace("\nwhosin run", "\nexec whosin run")
-        log = self.folder / "daemon.log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
+        with self._log.open("wb") as out:
+            return subprocess.Popen(
                 ["bash", "-c", text], cwd=self.folder, env=self.env, stdout=out, stderr=out
             )
 
+    def wait_for(self, process: subprocess.Popen[bytes]) -> None:
+        """Until the daemon that it starts is ready."""
+
         def ready() -> bool:
-            assert process.poll() is None, log.read_text()
+            assert process.poll() is None, self._log.read_text()
             try:
                 return bool(self._ask("/readyz"))
             except OSError:
                 return False
 
-        until(ready, 30, "the daemon is ready")
-        return process
+        until(ready, 60, "the daemon is ready")
 
     def _ask(self, path: str, form: dict[str, str] | None = None) -> str:
         data = None if form is None else urllib.parse.urlencode(form).encode()
@@ -113,7 +115,7 @@ class Place:
 
     def type(self, *parts: str, before: str = "") -> list[str]:
         """The second terminal."""
-        printed = shell(parts, self.folder, self.env, f"{self._waits}\n{before}", 100)
+        printed = shell(parts, self.folder, self.env, f"{self._waits}\n{before}")
         return [said.replace(f"{self.folder}/", "/home/you/whosin/") for said in printed]
 
     def action_required(self, session: str) -> str:
@@ -125,8 +127,11 @@ class Place:
 def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path)
     process = made.start(COMMANDS[0].text)
-    yield made
-    process.send_signal(signal.SIGTERM)
+    try:
+        made.wait_for(process)
+        yield made
+    finally:
+        process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
 
 
