@@ -102,11 +102,15 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._ready.clear()
         self._timers.clear()
         self.readable.clear()
-        for task in self._tasks:
-            if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                with contextlib.suppress(RuntimeError, asyncio.CancelledError):
-                    task.get_coro().close()  # type: ignore[union-attr]
+        events._set_running_loop(self)  # what closes may begin something, which is to end here, too
+        try:
+            for task in self._tasks:  # grows meanwhile
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    with contextlib.suppress(RuntimeError, asyncio.CancelledError):
+                        task.get_coro().close()  # type: ignore[union-attr]
+        finally:
+            events._set_running_loop(None)
         self._tasks.clear()
         self._ready.clear()
         self._timers.clear()
