@@ -57,3 +57,8 @@ def test_a_column_without_a_value_is_left_out_and_markup_is_only_text():
 def test_a_value_that_is_too_long_ends_in_an_ellipsis():
     columns = [Column("NAME", lambda row: row, least=6)]
     assert rendered(columns, ["abcdefghijkl"], 8) == ["NAME", "abcdefg…"]
+
+
+def test_a_sentence_that_people_are_to_follow_takes_more_lines_instead():
+    columns = [Column("ID", str, least=2), Column("TO DO", lambda _: "Open the order: check it.", wraps=True)]
+    assert rendered(columns, [17], 20) == ["ID  TO DO", "17  Open the order:", "    check it."]

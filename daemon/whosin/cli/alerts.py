@@ -58,10 +58,10 @@ def _alert_columns(_rows: Sequence[Json]) -> Sequence[Column]:
     return [
         Column("RAISED", lambda it: f"{age(it['raised'], at, brief=True)} ago", least=8),
         Column("STATE", lambda it: it["state"], least=4),
-        Column("SEVERITY", lambda it: it["severity"], drop=2, style=_severity),
+        Column("SEVERITY", lambda it: it["severity"], drop=2, least=8, style=_severity),
         Column("SITE", lambda it: it["site"] or "", drop=4, least=8),
         Column("COMPANY", lambda it: it["company"] or "", drop=3, least=8),
-        Column("WHAT", lambda it: it["message"], least=30),
+        Column("WHAT", lambda it: it["message"], least=30, wraps=True),
         Column("TOLD", _told, drop=1, least=12, style=_told_style),
         Column("ID", lambda it: it["id"], drop=5),
     ]

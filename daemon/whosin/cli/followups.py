@@ -69,10 +69,10 @@ def _columns(_rows: Sequence[Json]) -> Sequence[Column]:
             "RULE", lambda item: item["rule"], drop=4, least=12,
             style=lambda item: HURTS if item["severity"] == "critical" and not item["done"] else "",
         ),
-        Column("TO DO", lambda item: item["text"], least=24),
+        Column("TO DO", lambda item: item["text"], least=24, wraps=True),
         Column("DONE", lambda item: local(item["done"], at), drop=1, least=8),
         Column("BY", lambda item: item["done_by"], drop=2, least=6),
-        Column("NOTE", lambda item: item["note"], drop=5, least=10),
+        Column("NOTE", lambda item: item["note"], drop=5, least=10, wraps=True),
     ]  # fmt: skip
 
 

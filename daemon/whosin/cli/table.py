@@ -23,7 +23,8 @@ GAP = 2
 @dataclass(frozen=True, slots=True)
 class Column:
     """`cell` gives a row's text. When room is scarce the column with the highest `drop` goes first (0 never
-    does), and the others shrink, to no less than `least`. One that is empty in every row is left out."""
+    does), and the others shrink, to no less than `least`; what then `wraps` takes more lines, and all else is
+    cut. One that is empty in every row is left out."""
 
     head: str
     cell: Callable[[Any], str]
@@ -31,6 +32,7 @@ class Column:
     least: int = 6
     style: Callable[[Any], str] | str = ""
     right: bool = False
+    wraps: bool = False
 
 
 def fit(wants: Sequence[tuple[int, int, int]], room: int | None) -> dict[int, int]:
@@ -71,8 +73,8 @@ def lay_out(columns: Sequence[Column], rows: Sequence[Any], room: int | None) ->
         table.add_column(
             column.head,
             width=width,
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=not column.wraps,
+            overflow="fold" if column.wraps else "ellipsis",
             justify="right" if column.right else "left",
         )
     for number, row in enumerate(rows):

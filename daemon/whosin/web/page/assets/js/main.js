@@ -14,6 +14,9 @@ function refreshed() {
   draw();
 }
 
+const here = document.querySelector(".tabs [aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.clientWidth / 2 + here.clientWidth / 2;
+
 document.addEventListener("htmx:after:swap", refreshed);
 refreshed();
 setInterval(tick, 1000);
