@@ -12,7 +12,7 @@ import pytest
 
 from tests.web.conftest import asking
 from tests.web.fake import AT, FakeFollowups, session
-from whosin.operations import Page
+from whosin.operations import Caller, Page
 from whosin.web.app import create_app
 from whosin.web.guard import BODY_LIMIT
 from whosin.web.page import orders
@@ -401,6 +401,23 @@ async def test_alerts_are_taken_along_as_they_are_shown(
     assert (found["targets"], found["company"]) == ("office: pending", "acme")
     asked = next(it[1] for it in operations.asked if it[0] == "find_alerts")
     assert (asked["site"], asked["is_open"], asked["cursor"]) == ("north", False, None)
+
+
+async def test_a_list_whose_end_was_not_counted_says_so(
+    server: HttpServer, operations: FakeOperations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = (await operations.alerts.find(Caller("v", "viewer"))).items
+
+    async def find(*_: Any, cursor: str | None, **__: Any) -> Page:
+        return Page(found, "7" if cursor is None else None, 1)
+
+    monkeypatch.setattr(operations.alerts, "find", find)
+    async with asking(server, "t-viewer") as client:
+        first = (await client.get("/alerts")).text
+        assert "1 of 1 or more<" in first
+        onwards = re.search(r'href="(/alerts[^"]+)"[^>]* id="next"', first)
+        assert onwards is not None
+        assert "2 of 2<" in (await client.get(onwards[1].replace("&amp;", "&"))).text
 
 
 @pytest.mark.parametrize("table", ["users", "disconnected", "locks", "history", "followups", "alerts"])

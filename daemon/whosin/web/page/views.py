@@ -234,6 +234,7 @@ def cut(address: Address, found: list[Json]) -> tuple[list[Json], Json]:
         "start": start + 1 if shown else 0,
         "end": end,
         "total": len(found),
+        "at_least": False,
         "next": address.link(**{"from": end}) if end < len(found) else None,
         "first": address.link() if start else None,
     }
@@ -243,11 +244,13 @@ def paging(address: Address, found: Page) -> Json:
     """Where in the list this is, and the links onwards and back to its beginning."""
     given = address.number("from") or 0
     start = given if address.get("cursor") else 0
-    after = {"cursor": found.next, "from": start + len(found.items)}
+    end = start + len(found.items)
+    after = {"cursor": found.next, "from": end}
     return {
         "start": start + 1 if found.items else 0,
-        "end": start + len(found.items),
-        "total": found.total,
+        "end": end,
+        "total": max(found.total, end),
+        "at_least": not found.exact or (found.next is not None and found.total <= end),
         "next": address.link(**after) if found.next else None,
         "first": address.link() if start else None,
     }
