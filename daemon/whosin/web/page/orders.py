@@ -22,7 +22,7 @@ from whosin.web.problem import Problem
 Json = dict[str, Any]
 
 MOST = 200_000  # logins in one order
-AT_ONCE = 1_000  # of them in one step, so that heartbeats flow between
+AT_ONCE = 200  # of them in one step, so that heartbeats flow between
 NAMED = 5_000  # up to so many a confirmation names one by one; beyond, all that match and had fallen by then
 GOING = ("would_remove", "needs_force")
 OVER = ("already_over", "not_found")
