@@ -69,8 +69,9 @@ class Office:
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    site = Site(tmp_path, "door").start()
+    site = Site(tmp_path, "door")
     try:
+        site.start()  # one that is not ready in time is ended, too
         yield Office(site)
     finally:
         site.close()
