@@ -55,3 +55,18 @@ async def test_who_leaves_meanwhile_is_neither_reached_nor_missed(bench):
 async def test_it_is_told_which_of_the_named_are_unknown(bench):
     result = await bench.desk.messages.send("Lunch", BOSS, sessions=["s1", "nobody", "s1"])
     assert (result["reached"], result["users"], result["unknown"]) == (1, ["u1"], ["nobody"])
+
+
+async def test_what_was_said_last_and_that_it_was_said_is_one_commit(bench, monkeypatch):
+    commits: list[tuple[int, bool]] = []
+    let_out = bench.engine.committer._let_out
+
+    def noted(batch):
+        said = any(event.type == "message.sent" for _, event in batch.events)
+        if batch.answers or said:
+            commits.append((len(batch.answers), said))
+        let_out(batch)
+
+    monkeypatch.setattr(bench.engine.committer, "_let_out", noted)
+    await bench.desk.messages.send("Lunch", BOSS, sessions=["s1", "s2", "s3"])
+    assert commits == [(2, False), (1, True)]

@@ -64,21 +64,22 @@ class Messages:
         if site is None and company is None and user is None and not sessions:
             raise Refused("nobody", "say to whom: a site, a company, a user or sessions")
         text = checked(text)
-        self._pace(caller.name, engine.settle())
+        now = engine.settle()
+        self._pace(caller.name, now)
         to = To(site, company, user, tuple(sessions) if sessions else None)
         told = Told()
-        for part in self._some_at_a_time(to):
-            now = engine.settle()
+        for nth, part in enumerate(self._some_at_a_time(to)):
+            if nth:  # each part leaves by itself, the last one with the event that tells of all
+                await engine.durable()
+                await asyncio.sleep(0)
+                now = engine.settle()
             found = [it for ident in part if (it := engine.live(ident)) is not None and fits(it, to, caller)]
             told.add(found, deliver(engine, found, text, caller.name, now))
-            if found:
-                await engine.durable()  # each part leaves by itself
-            await asyncio.sleep(0)
         data = {
             "text": text, "to_user": user, "to_sessions": (sessions or [])[:NAMED],
             "reached": told.reached, "not_reached": len(told.found) - told.reached,
         }  # fmt: skip
-        place, now = site or caller.site or _only(told.sites), engine.settle()
+        place = site or caller.site or _only(told.sites)
         engine.roll.out.events.append(
             Event("message.sent", now, place, company if place else None, None, user, data, caller.name)
         )
