@@ -411,9 +411,7 @@ class Silence:
             missing = min(missing, need - len(logins))
         if found is not None:
             self._hold(key, *found, at_ms)
-        elif not quiet and len(falls) == len(
-            group.falls
-        ):  # else a fall proven late may be in one with those left out
+        elif not quiet and len(falls) == len(group.falls):  # all: one proven late may be near any of them
             if key in self.holds:  # only who fell before it is left to be found: `suspect` looks again
                 missing = max(missing, len(falls) // 8)
             group.look_at = group.count + missing
