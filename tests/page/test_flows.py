@@ -38,8 +38,10 @@ def test_who_falls_silent_appears_by_itself_with_what_it_holds_and_whom_that_blo
     expect(page.locator("#tab-disconnected .count")).to_have_text("1")
     row(page, anna).locator("td").nth(2).click()
     pane = page.locator("#action")
-    for text in ("anna", "PC-anna", "amending SO-1001", "sales-order/SO-1001", "ben", "PC-ben", "waiting"):
+    for text in ("anna", "PC-anna", "amending SO-1001", "sales-order/SO-1001", "ben", "PC-ben"):
         expect(pane).to_contain_text(text)
+    expect(pane.get_by_text(re.compile(r"^waiting \d+ (s|min)$"))).to_be_visible()
+    expect(pane).to_contain_text(re.compile(r"silent \d+ (s|min), in for \d+ (s|min)"))
 
 
 def test_logging_off_asks_once_names_everything_and_shows_each_result(office: Office, operator: Open) -> None:
