@@ -79,6 +79,7 @@ class Wire:
     log: list[Any] = field(default_factory=list)
     ready: bool = True
     hold_events: bool = False
+    hearers: int = 1
     proves: bool = True
     pending: list[Callable[[], None]] = field(default_factory=list)
     asked: int = 0
@@ -90,12 +91,13 @@ class Wire:
     def answer(self, topic: str, payload: bytes) -> None:
         self.log.append((topic, json.loads(payload)))
 
-    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> int:
         self.log.append((topic, json.loads(payload)))
         if self.hold_events:
             self.pending.append(done)
         else:
             done()
+        return self.hearers
 
     def prove(self) -> None:
         self.asked += 1

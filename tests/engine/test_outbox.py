@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from pathlib import Path
+
+import pytest
 
 from tests.engine.bench import Bench
 from whosin.engine import outbox as room
@@ -27,3 +30,48 @@ async def test_when_half_of_what_was_handed_over_has_arrived_the_next_events_fol
     heard = [event["subject"] for event in bench.published("session.logged_in")]
     assert heard == [f"S{number}" for number in range(30)]
     await bench.close()
+
+
+async def test_the_more_hear_an_event_the_fewer_are_told_in_one_turn(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(room, "AT_ONCE", 100)
+    bench = await Bench(tmp_path / "whosin.db").start()
+    bench.wire.hearers = 24
+    bench.wire.ready = False
+    for number in range(30):
+        await bench.login(f"S{number}")
+    bench.wire.ready = True
+    turns = await told_by_turn(bench, 30)
+    assert max(turns) == 4  # each takes 25 of the 100
+    assert sum(turns) == 30
+    await bench.close()
+
+
+@pytest.mark.parametrize("fresh", [40, 5])
+async def test_nothing_is_lost_or_told_twice_where_it_is_read_back_in_parts(
+    tmp_path: Path, monkeypatch, fresh: int
+) -> None:
+    monkeypatch.setattr(room, "AT_ONCE", 100)
+    bench = await Bench(tmp_path / "whosin.db").start()
+    monkeypatch.setattr(bench.engine.outbox, "_fresh", deque(maxlen=fresh))
+    bench.wire.hearers = 24
+    bench.wire.ready = False
+    for number in range(30):
+        await bench.login(f"S{number}")
+    bench.wire.ready = True
+    assert max(await told_by_turn(bench, 30)) <= 4
+    heard = [event["subject"] for event in bench.published("session.logged_in")]
+    assert heard == [f"S{number}" for number in range(30)]
+    await bench.close()
+
+
+async def told_by_turn(bench: Bench, count: int) -> list[int]:
+    """How many events each turn of the loop told, until so many are told, though others ask for it, too."""
+    turns = []
+    told = 0
+    while told < count:
+        bench.engine.outbox.pump()
+        now = len(bench.published("session.logged_in"))
+        turns.append(now - told)
+        told = now
+        await asyncio.sleep(0)
+    return turns

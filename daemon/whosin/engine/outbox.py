@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 
 import structlog
 
@@ -22,6 +23,7 @@ from whosin.ports import EventRow, Store, Transport
 WINDOW = 2_000  # events handed over and not yet done
 FRESH = 20_000  # events kept in memory for who has not taken them yet
 PAGE = 500
+AT_ONCE = 1_000  # hearers told in one turn of the loop, all events together: others are to have their turns
 
 log = structlog.get_logger("whosin.outbox")
 
@@ -36,6 +38,7 @@ class Sink:
         self._full = False
         self.cursor = cursor
         self.handed = cursor  # the last one handed over
+        self.hearers = 1  # of that one
         self.reading = False  # it is being read back for, and takes nothing else meanwhile
         self._done: set[int] = set()
 
@@ -44,8 +47,9 @@ class Sink:
         self._full = self.handed - self.cursor >= WINDOW
         return not self._full and self.transport.ready
 
-    def hand(self, row: EventRow, store_id: str, name: str) -> None:
-        self.handed = row.seq
+    def hand(self, row: EventRow, store_id: str, name: str) -> int:
+        """What telling it took: 1, and 1 for each who hears it."""
+        self.handed, self.hearers = row.seq, 0
         try:
             message = wire.event(row, store_id, name)
         except Exception:  # a bug of ours in one event must not keep back all that follow
@@ -55,7 +59,8 @@ class Sink:
             self.done(row.seq)
         else:
             topic, payload = message
-            self.transport.announce(topic, payload, partial(self.done, row.seq), row.seq)
+            self.hearers = self.transport.announce(topic, payload, partial(self.done, row.seq), row.seq)
+        return 1 + self.hearers
 
     def skip_to(self, seq: int) -> None:
         """Nothing lies between what was handed over and this one (pruned)."""
@@ -110,10 +115,14 @@ class Outbox:
     def _pump_soon(self) -> None:
         if not self._pumping:
             self._pumping = True
-            asyncio.get_running_loop().call_soon(self.pump)
+            asyncio.get_running_loop().call_soon(self._pump)
 
     def pump(self) -> None:
-        """Hand over what each sink can take. Cheap when there is nothing."""
+        """Hand over what each sink can take. Cheap when there is nothing, or when it comes to it anyway."""
+        if not self._pumping:
+            self._pump()
+
+    def _pump(self) -> None:
         self._pumping = False
         for sink in self.sinks.values():
             if sink.handed < self._last and sink.open and not sink.reading:
@@ -129,31 +138,36 @@ class Outbox:
             self._fresh.popleft()
 
     def _hand_fresh(self, sink: Sink) -> None:
-        first = self._fresh[0].seq
-        start = sink.handed + 1 - first
-        for index in range(start, len(self._fresh)):
+        self._hand(sink, islice(self._fresh, sink.handed + 1 - self._fresh[0].seq, None))
+
+    def _hand(self, sink: Sink, rows: Iterable[EventRow]) -> None:
+        """Until it can take no more, or has told so many that it is others' turn."""
+        told = 0
+        for row in rows:
+            if row.seq > sink.handed + 1:
+                sink.skip_to(row.seq - 1)
+            told += sink.hand(row, self.store_id, self._name)
+            self._counts.events_published += 1
+            if told >= AT_ONCE:
+                self._pump_soon()
+                return
             if not sink.open:
                 return
-            sink.hand(self._fresh[index], self.store_id, self._name)
-            self._counts.events_published += 1
 
     async def _read_back(self, sink: Sink) -> None:
         try:
-            rows = await self._store.events_after(sink.handed, PAGE)
+            most = max(1, min(PAGE, AT_ONCE // (1 + sink.hearers)))
+            rows = await self._store.events_after(sink.handed, most)
             if not rows:
                 sink.skip_to(self._last if not self._fresh else min(self._last, self._fresh[0].seq - 1))
-            for row in rows:
-                if row.seq > sink.handed + 1:
-                    sink.skip_to(row.seq - 1)
-                sink.hand(row, self.store_id, self._name)
-                self._counts.events_published += 1
+            self._hand(sink, rows)
         except StoreError as error:
             log.warning("outbox.unreadable", problem=str(error))
             return
         finally:
             self._reading = None
             sink.reading = False
-        self.pump()
+        self._pump_soon()
 
     @property
     def waiting(self) -> int:

@@ -126,10 +126,10 @@ class Transport(Protocol):
         """Hand one answer over; kept over a short loss of the connection, within bounds."""
         ...
 
-    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> int:
         """Hand one event over; `seq` is its number in the history. `done` is called once it need not be sent
         again (the broker's PUBACK; at the door: queued for everyone who hears it). Lost connection: the link
-        sends it again itself."""
+        sends it again itself. To how many it went: what telling it cost."""
         ...
 
     def prove(self) -> None:

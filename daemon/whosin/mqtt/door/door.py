@@ -127,13 +127,14 @@ class Door:
     def answer(self, topic: str, payload: bytes) -> None:
         self._fan_out(topic, payload)
 
-    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> int:
         self._last_seq = max(self._last_seq, seq)
-        self._fan_out(topic, payload, seq=seq)
+        hearers = self._fan_out(topic, payload, seq=seq)
         if self.crowded:
             self._owed.append(done)
         else:
             done()
+        return hearers
 
     def prove(self) -> None:
         """So many turns of the loop that every socket that had data is read, and the last says so."""
@@ -470,10 +471,12 @@ class Door:
 
     # --- what goes out
 
-    def _fan_out(self, topic: str, payload: bytes, *, retain: bool = False, seq: int = 0) -> None:
+    def _fan_out(self, topic: str, payload: bytes, *, retain: bool = False, seq: int = 0) -> int:
+        """How many hear it."""
         raw = topic.encode()
         plain = Queued(raw, payload, False, 0, seq)  # one for all who hear it: many may have to wait for it
-        for session, options in self.heard_by.match(topic).items():
+        hearers = self.heard_by.match(topic)
+        for session, options in hearers.items():
             kept = retain and bool(options & AS_PUBLISHED)
             if options & QOS:
                 if seq and session.stored and seq <= session.known_seq:
@@ -481,6 +484,7 @@ class Door:
                 self._give(session, plain._replace(retain=True) if kept else plain)
             elif session.connection is not None:
                 session.connection.send_lossy(raw, payload, retain=kept)
+        return len(hearers)
 
     def _give(self, session: Session, message: Queued) -> None:
         """Queue it; a session that cannot hold it ends, so that its client notices the gap."""

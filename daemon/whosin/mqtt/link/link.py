@@ -129,9 +129,10 @@ class Link:
         self._outgoing.answer(topic, payload)
         self._flush()
 
-    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> None:  # noqa: ARG002
+    def announce(self, topic: str, payload: bytes, done: Callable[[], None], seq: int = 0) -> int:  # noqa: ARG002
         self._outgoing.event(topic, payload, done)
         self._flush()
+        return 1
 
     def prove(self) -> None:
         if self._connection is not None:
