@@ -55,6 +55,12 @@ class Counting:
         if self.left <= 0:
             self.complete.set()
 
+    def deliver_bare(self, _source: str, _at_ms: int, _peer: Peer, topics: Sequence[str]) -> None:
+        self.left -= len(topics)
+        self.deliveries += 1
+        if self.left <= 0:
+            self.complete.set()
+
     def acknowledge(self, peer: Peer, messages: Sequence[Received]) -> None:
         for message in messages:
             peer.ack(message.packet_id)

@@ -111,7 +111,7 @@ class Company:
     def __init__(self, site: str, name: str) -> None:
         self.site = site
         self.name = name
-        self.prefix = f"whosin/v1/up/{site}/{name}/".encode()
+        self.prefix = f"whosin/v1/up/{site}/{name}"
         self.token = 0
         self.sessions: dict[int, Session] = {}
         self.locks: Any = None  # rules.locks.Book, made with the first lock
@@ -131,8 +131,8 @@ class Session(Struct, gc=False, eq=False):
     """One login of one user, from one machine, with one client type, in one company.
 
     `key` is its number in the store. `seen_ms` is the last sign of life; the deadline is derived from it
-    in one place (`rules.sight`). `filed_ms` belongs to `rules.deadlines`, `dirty` to the engine. What a heartbeat
-    looks at stands together in the front: of a hundred thousand sessions none is in the processor's cache.
+    in one place (`rules.sight`). `filed_ms` belongs to `rules.deadlines`, `dirty` to the engine. What a
+    heartbeat looks at stands together in front: a hundred thousand sessions are in no processor's cache.
     """
 
     key: int

@@ -258,6 +258,23 @@ async def test_any_packet_is_a_proof(world: World):
     assert world.heard.log == [("proof", world.time.now_ms())]
 
 
+async def test_bare_messages_keep_their_place_among_others(world: World):
+    wire = await world.start()
+    world.heard.log.clear()
+    said = [
+        Publish(b"a", b"1"),
+        Publish(b"a", b""),
+        Publish(b"b", b""),
+        Publish(b"a", b"2"),
+        Publish(b"a", b""),
+    ]
+    wire.send(*said)
+    now = world.time.now_ms()
+    delivered = [payloads for _, payloads in world.heard.of("deliver")]
+    assert delivered == [[b"1"], [b"", b""], [b"2"], [b""]]
+    assert world.heard.log[-1] == ("proof", now)
+
+
 async def test_messages_ahead_of_the_granted_subscription_are_delivered_and_prove_nothing(world: World):
     world.broker.suback = None
     world.broker.session_present = True

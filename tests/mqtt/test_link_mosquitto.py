@@ -76,6 +76,9 @@ class Intake:
         if to_ack and self.hold_s is not None:
             asyncio.get_running_loop().call_later(self.hold_s, self._ack, peer, to_ack)
 
+    def deliver_bare(self, source: str, at_ms: int, peer: Peer, topics: Sequence[str]) -> None:
+        self.deliver(source, at_ms, peer, [Publish(topic.encode(), b"") for topic in topics])
+
     def _ack(self, peer: Peer, packet_ids: list[int]) -> None:
         for packet_id in packet_ids:
             peer.ack(packet_id)

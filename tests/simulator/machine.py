@@ -20,7 +20,9 @@ from whosin import clock as clock_room
 from whosin.clock import SystemClock
 from whosin.daemon import Daemon
 from whosin.engine import committer as committer_room
+from whosin.engine.engine import Engine
 from whosin.errors import StoreError, StoreRefused
+from whosin.mqtt.codec import Publish
 from whosin.observe.counts import Counts
 from whosin.settings import Settings
 from whosin.store.sqlite import SqliteStore
@@ -124,6 +126,23 @@ class Machine:
     def _failed(self, what: str) -> None:
         self.world.wrong(f"something in the daemon failed and nobody took note: {what}")
 
+    def _tap(self, life: Life, engine: Engine) -> None:
+        """See what is delivered, before the engine does."""
+        deliver, deliver_bare = engine.deliver, engine.deliver_bare
+
+        def tapped(source: str, at_ms: int, peer: Any, messages: Sequence[Any]) -> None:
+            for call in self.heard:
+                call(life, source, at_ms, messages)
+            deliver(source, at_ms, peer, messages)
+
+        def tapped_bare(source: str, at_ms: int, peer: Any, topics: Sequence[str]) -> None:
+            for call in self.heard:
+                call(life, source, at_ms, [Publish(topic.encode(), b"") for topic in topics])
+            deliver_bare(source, at_ms, peer, topics)
+
+        engine.deliver = tapped  # type: ignore[method-assign]
+        engine.deliver_bare = tapped_bare  # type: ignore[method-assign]
+
     async def _run(self, life: Life) -> None:
         random = self.world.random(f"link {life.number}")
         life.settings = self.settings
@@ -133,14 +152,7 @@ class Machine:
             reload=self._no_reload, random=random,
         )  # fmt: skip
         daemon.engine.listeners.append(lambda row: [call(life, row) for call in self.numbered])
-        deliver = daemon.engine.deliver
-
-        def tapped(source: str, at_ms: int, peer: Any, messages: Sequence[Any]) -> None:
-            for call in self.heard:
-                call(life, source, at_ms, messages)
-            deliver(source, at_ms, peer, messages)
-
-        daemon.engine.deliver = tapped  # type: ignore[method-assign]
+        self._tap(life, daemon.engine)
         try:
             await daemon.load()
             await daemon.begin()

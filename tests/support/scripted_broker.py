@@ -235,6 +235,9 @@ class Heard:
         self.log.append(("deliver", at_ms, [bytes(message.payload) for message in messages]))
         self.peers.append(peer)
 
+    def deliver_bare(self, source: str, at_ms: int, peer: Peer, topics: Sequence[str]) -> None:
+        self.deliver(source, at_ms, peer, [Publish(topic.encode(), b"") for topic in topics])
+
     def proof(self, source: str, at_ms: int) -> None:
         self.log.append(("proof", at_ms))
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -53,6 +54,16 @@ class Pace:
 
     tick_ms: int = 250
     flush_ms: int = 5_000
+
+
+class _Bare(NamedTuple):
+    """A message with a topic and nothing else, as `Received`."""
+
+    topic: bytes
+    payload: bytes = b""
+    qos: int = 0
+    retain: bool = False
+    packet_id: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +113,7 @@ class Engine:
         self._record = record
         self._bad_input = bad_input
         self._soon = soon
-        self._inbox: deque[tuple[str, int, Peer, Sequence[Received]]] = deque()
+        self._inbox: deque[tuple[int, int, Callable[[], None]]] = deque()  # how many, when, what to do
         self._depth = 0
         self._lines: list[Callable[[], None]] = []  # how far connections are read, behind all that
         self._broken: deque[tuple[int, str, int, int]] = (
@@ -154,9 +165,15 @@ class Engine:
     # --- Intake ---------------------------------------------------------------------------------------
 
     def deliver(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
+        self._arrived(len(messages), at_ms, partial(self._take, source, at_ms, peer, messages))
+
+    def deliver_bare(self, source: str, at_ms: int, peer: Peer, topics: Sequence[str]) -> None:
+        self._arrived(len(topics), at_ms, partial(self._take_bare, source, at_ms, peer, topics))
+
+    def _arrived(self, count: int, at_ms: int, take: Callable[[], None]) -> None:
         self._alive(at_ms)
-        self._inbox.append((source, at_ms, peer, messages))
-        self._depth += len(messages)
+        self._inbox.append((count, at_ms, take))
+        self._depth += count
         if self._depth >= INBOX_BOUND:
             self.drain()  # thousands of sockets may be readable in one turn of the loop
         else:
@@ -374,10 +391,10 @@ class Engine:
         """Take all that has arrived through the rules, each after what fell due before it."""
         self._scheduled = False
         while self._inbox:
-            source, at_ms, peer, messages = self._inbox.popleft()
-            self._depth -= len(messages)
+            count, at_ms, take = self._inbox.popleft()
+            self._depth -= count
             self._behind = self.roll.expire(at_ms, CHUNK) >= CHUNK
-            self._take(source, at_ms, peer, messages)
+            take()
         if self._lines:
             lines, self._lines = self._lines, []
             for call in lines:
@@ -393,29 +410,55 @@ class Engine:
                 call()
 
     def _take(self, source: str, at_ms: int, peer: Peer, messages: Sequence[Received]) -> None:
-        sessions, beat, parked = self.roll.sessions, self.roll.beat, self._parked_of
-        one_user = peer.account is not None and peer.account.user is not None  # each message is then judged
-        beats, line = 0, peer.line
         for message in messages:
-            topic = message.topic
-            if not message.payload and not message.retain and topic.endswith(wire.HEARTBEAT):
-                cut = topic.rfind(b"/", 0, -10) + 1
-                session = sessions.get(topic[cut:-10].decode("latin-1"))
-                if (
-                    session is not None
-                    and session.company.prefix == topic[:cut]
-                    and not one_user
-                    and (not parked or session.id not in parked)
-                ):
-                    beats += 1
-                    beat(session, at_ms, source, line)
-                    if message.qos:
-                        self._slot(peer, message.packet_id)
-                    continue
-            self._decode(source, at_ms, peer, message)
-        if beats:
-            self.counts.heartbeats += beats
-            bump(self.counts.messages, "heartbeat", beats)
+            found: list[Session] = []
+            if not message.payload and not message.retain:
+                found, _ = self._beating(iter([message.topic.decode("latin-1")]), peer)
+            if not found:
+                self._decode(source, at_ms, peer, message)
+                continue
+            self._beat(found, source, at_ms, peer)
+            if message.qos:
+                self._slot(peer, message.packet_id)
+
+    def _take_bare(self, source: str, at_ms: int, peer: Peer, topics: Sequence[str]) -> None:
+        """The hot path: heartbeats that only say whose they are, and now and then something else."""
+        left = iter(topics)
+        other: str | None = ""
+        while other is not None:
+            found, other = self._beating(left, peer)
+            if found:
+                self._beat(found, source, at_ms, peer)
+            if other is not None:
+                self._decode(source, at_ms, peer, _Bare(other.encode()))
+
+    def _beating(self, topics: Iterator[str], peer: Peer) -> tuple[list[Session], str | None]:
+        """The sessions whose bare heartbeats these are, up to the first topic that needs a closer look; and
+        that one."""
+        sessions, parked = self.roll.sessions.get, self._parked_of
+        judged = peer.account is not None and peer.account.user is not None  # each message of one user
+        found: list[Session] = []
+        for topic in topics:
+            try:
+                place, ident, verb = topic.rsplit("/", 2)
+            except ValueError:
+                return found, topic
+            session = sessions(ident)
+            if (
+                session is None
+                or session.company.prefix != place
+                or verb != "heartbeat"
+                or judged
+                or (parked and ident in parked)
+            ):
+                return found, topic
+            found.append(session)
+        return found, None
+
+    def _beat(self, found: list[Session], source: str, at_ms: int, peer: Peer) -> None:
+        self.roll.beats_of(found, at_ms, source, peer.line)
+        self.counts.heartbeats += len(found)
+        bump(self.counts.messages, "heartbeat", len(found))
 
     def _slot(self, peer: Peer, packet_id: int) -> Slot:
         slot = Slot(packet_id)
@@ -462,7 +505,7 @@ class Engine:
     def _gathered(self, source: str, at_ms: int, peer: Peer, heard: wire.Heard, batch: Gathered) -> None:
         """Every id of a gateway's batch is one heartbeat."""
         sessions, beat = self.roll.sessions, self.roll.beat
-        prefix = f"{wire.UP}{heard.site}/{heard.company}/".encode()
+        prefix = f"{wire.UP}{heard.site}/{heard.company}"
         one_user = peer.account is not None and peer.account.user is not None
         self.counts.heartbeats += len(batch.sessions)
         for ident in batch.sessions:

@@ -127,10 +127,10 @@ class Rows:
 
         return Session(
             row.key, row.id, company, row.user, intern(row.client), past(row.since), past(row.seen),
+            _STATUSES[row.status], past(row.lost), intern(row.source), 0, 0, False,
             row.machine, row.address, _shared(row.app), _shared(row.os_session), row.conn, row.at,
-            _STATUSES[row.status], past(row.lost), past(row.disconnected), line(row.ended), row.ended_by,
-            _shared(row.reason), row.replaced_by, row.idle_s, bool(row.idle), row.activity,
-            intern(row.source),
+            past(row.disconnected), line(row.ended), row.ended_by, _shared(row.reason), row.replaced_by,
+            row.idle_s, bool(row.idle), row.activity,
         )  # fmt: skip
 
     def to_lock(self, row: LockRow, company: Company, session: Session) -> Lock:

@@ -69,6 +69,11 @@ class Intake(Protocol):
         nothing can be left unread before them, `proof` follows."""
         ...
 
+    def deliver_bare(self, source: str, at_ms: int, peer: Peer, topics: Sequence[str]) -> None:
+        """The same of messages that have a topic, which is ASCII, and nothing else: no payload, QoS 0, not
+        retained."""
+        ...
+
     def proof(self, source: str, at_ms: int) -> None:
         """Whatever was sent to us before `at_ms` through this source has been delivered (rule 8). The moment
         may lie in the past."""

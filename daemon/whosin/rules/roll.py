@@ -121,12 +121,14 @@ class Roll:
         self.policy = policy
         self.closures.set_administrators(policy.administrators)
         self._patience = _patience(policy)
+        self._timeout_ms = _timeouts(policy)
 
     def set_policy(self, policy: Policy) -> None:
         """Settings changed while running. Deadlines follow at once where they come sooner."""
         self.policy = self.locks.policy = policy
         self.silence.set_policy(policy)
         self._patience = _patience(policy)
+        self._timeout_ms = _timeouts(policy)
         self._clearing.set_policy(policy)
         self.closures.set_administrators(policy.administrators)
         self.tally.clear()
@@ -248,24 +250,30 @@ class Roll:
     # --- messages -------------------------------------------------------------------------------------
 
     def beat(self, session: Session, at_ms: int, source: str, line: int = 0) -> None:
-        """A bare heartbeat of a known session: the hot path."""
-        patience = self._patience.get(session.client) or self._patience["default"]
-        if (
-            session.status is Status.ACTIVE
-            and at_ms < session.seen_ms + patience.timeout_ms
-            and session.lost_ms == 0
-            and session.source == source
-        ):
-            session.seen_ms = at_ms
-            if session.line != line or not session.filed_ms:
-                self._heard_by(session, line)
-            if not session.dirty:
-                session.dirty = True
-                self.beats.append(session)
-        else:
-            company = session.company
-            sender = Sender(source, company.site, company.name, session.id, None, line)
-            self.receive(sender, BARE_HEARTBEAT, at_ms)
+        """A bare heartbeat of a known session."""
+        self.beats_of((session,), at_ms, source, line)
+
+    def beats_of(self, sessions: Iterable[Session], at_ms: int, source: str, line: int = 0) -> None:
+        """Bare heartbeats of known sessions, in this order: the hot path."""
+        timeout_ms, other_ms = self._timeout_ms.get, self._timeout_ms["default"]
+        active, beats = Status.ACTIVE, self.beats
+        for session in sessions:
+            if (
+                session.status is active
+                and at_ms < session.seen_ms + timeout_ms(session.client, other_ms)
+                and session.lost_ms == 0
+                and session.source == source
+            ):
+                session.seen_ms = at_ms
+                if session.line != line or not session.filed_ms:
+                    self._heard_by(session, line)
+                if not session.dirty:
+                    session.dirty = True
+                    beats.append(session)
+            else:  # it may have ended since it was found
+                company = session.company
+                sender = Sender(source, company.site, company.name, session.id, None, line)
+                self.receive(sender, BARE_HEARTBEAT, at_ms)
 
     def _heard_by(self, session: Session, line: int) -> None:
         """By another connection than before, or while it waited for one to be read: more of it may lie there,
@@ -667,6 +675,11 @@ def _patience(policy: Policy) -> dict[str, Patience]:
         name: Patience(kind.timeout_ms, kind.lost_grace_ms, policy.grace_ms(name))
         for name, kind in policy.types.items()
     }
+
+
+def _timeouts(policy: Policy) -> dict[str, int]:
+    """The same alone, for what looks at nothing else."""
+    return {name: kind.timeout_ms for name, kind in policy.types.items()}
 
 
 def _named(locks: Iterable[Lock]) -> list[str]:

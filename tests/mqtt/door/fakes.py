@@ -56,6 +56,9 @@ class FakeIntake:
                 if message.qos:
                     peer.ack(message.packet_id)
 
+    def deliver_bare(self, source, at_ms, peer, topics):
+        self.deliver(source, at_ms, peer, [Publish(topic.encode(), b"") for topic in topics])
+
     def proof(self, source, at_ms):
         self.calls.append(("proof", at_ms))
 

@@ -24,17 +24,39 @@ both = pytest.mark.parametrize("version", BOTH_VERSIONS)
 
 
 @both
-async def test_a_chunk_is_one_delivery_stamped_with_its_receipt(version):
+async def test_a_chunk_is_handed_over_in_order_stamped_with_its_receipt(version):
     house = House()
     client = house.client(version=version)
     calls = []
     deliver = house.intake.deliver
     house.intake.deliver = lambda *args: (calls.append(args), deliver(*args))
     house.clock.ms = 5_000_000
-    messages = [up(), up("lock", payload=b"{}", qos=1, packet_id=1), up("unlock")]
-    client.send(*messages)
-    assert calls == [("door", 5_000_000, client.connection, messages)]
+    bare, full = [up(), up()], [up("lock", payload=b"{}", qos=1, packet_id=1), up("unlock", payload=b"{}")]
+    client.send(*bare, *full)
+    assert calls == [
+        ("door", 5_000_000, client.connection, bare),
+        ("door", 5_000_000, client.connection, full),
+    ]
     assert client.connection.account.name == "anna"
+
+
+@both
+@pytest.mark.parametrize(
+    ("user", "heard", "rejected"),
+    [
+        ("anna", ["north/books/s1", "north/books/s1"], ["forbidden", "forbidden", "topic"]),
+        ("portal", ["north/books/s1", "north/books/s2", "north/books/s1"], ["forbidden", "topic"]),
+        ("watcher", [], ["forbidden"] * 4 + ["topic"]),
+    ],
+)
+async def test_of_bare_messages_together_each_is_judged(version, user, heard, rejected):
+    house = House()
+    client = house.client("s1", user, version=version)
+    places = ["up/north/books/s1", "up/north/books/s2", "up/south/books/s1", "down/north/books/s1"]
+    client.send(*(Publish(f"whosin/v1/{it}/heartbeat".encode(), b"") for it in (*places, places[0])))
+    said = [message.topic.decode() for _, _, message in house.intake.heard]
+    assert said == [f"whosin/v1/up/{place}/heartbeat" for place in heard]
+    assert sorted(reason for reason, _ in house.intake.rejects) == rejected
 
 
 @both
@@ -285,6 +307,8 @@ async def test_topics_that_differ_without_end_take_bounded_memory():
     client = house.client("web", "portal")
     for start in range(0, 20_000, 1_000):
         client.send(*(up(session=f"s{number}") for number in range(start, start + 1_000)))
-    assert len(client.connection._allowed) <= 4_096
+        client.send(*(up(session=f"s{number}", payload=b"{}") for number in range(start, start + 1_000)))
+    assert len(house.intake.heard) == 40_000
+    assert len(client.connection.allowed) <= 4_096
     assert len(client.connection.decoder._topics) <= 4_096
     assert client.send(Publish(down().encode(), b"", properties=Properties(content_type="x"))).got() == []

@@ -12,6 +12,7 @@ from whosin.mqtt.codec.packets import (
     V5,
     V311,
     Auth,
+    Bare,
     ConnAck,
     Connect,
     Disconnect,
@@ -56,6 +57,8 @@ def encode(packet: Packet, version: Version) -> bytes:
             topic, payload, qos=qos, packet_id=packet_id, retain=retain, dup=dup,
             version=version, properties=properties,
         )  # fmt: skip
+    if isinstance(packet, Bare):
+        return b"".join(encode(Publish(topic.encode(), b""), version) for topic in packet.topics)
     first, name, write = _WRITERS[type(packet)]
     return _framed(first, name, write(packet, version))
 

@@ -66,6 +66,13 @@ class Publish(NamedTuple):
     properties: Properties | None = None
 
 
+class Bare(NamedTuple):
+    """Messages one behind the other that have a topic and nothing else: no payload, QoS 0, not retained. What
+    most heartbeats are, so a `Decoder` that `gathers` makes one thing of them. The topics are ASCII."""
+
+    topics: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Will:
     """What the server publishes in the client's name when the connection breaks."""
@@ -198,6 +205,6 @@ class Auth:
 
 
 Packet: TypeAlias = (
-    Publish | PubAck | PubRec | PubRel | PubComp | Connect | ConnAck | Subscribe | SubAck
+    Publish | Bare | PubAck | PubRec | PubRel | PubComp | Connect | ConnAck | Subscribe | SubAck
     | Unsubscribe | UnsubAck | PingReq | PingResp | Disconnect | Auth
 )  # fmt: skip

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = "whosin/v1/"
 UP: Final = b"whosin/v1/up/"
+NOWHERE: Final = "\0"  # where no topic begins
 
 _LEVELS: Final = 8
 """Of a filter that can match a topic of ours: those have seven at most, and `#` may stand behind them."""
@@ -28,12 +29,13 @@ _IDENT: Final = re.compile(r"[A-Za-z0-9._~:-]{1,64}")
 class Rights:
     """What one connection may do. `account` None: sign-in is off."""
 
-    __slots__ = ("_session", "_site", "account")
+    __slots__ = ("_session", "_site", "account", "below")
 
     def __init__(self, account: Account | None, client_id: str) -> None:
         self.account = account
         self._session = client_id
         self._site = "" if account is None else account.site
+        self.below = self._below()
 
     @property
     def sound(self) -> bool:
@@ -52,6 +54,13 @@ class Rights:
     @property
     def observes(self) -> bool:
         return self.account is None or self.account.role is Role.OBSERVER
+
+    def _below(self) -> str:
+        """Whatever begins so may be said: what most of many may be told by."""
+        if self.account is None:
+            return UP.decode()
+        gateway = self.account.role is Role.GATEWAY and self.sound
+        return f"{UP.decode()}{self._site}/" if gateway else NOWHERE
 
     def may_say(self, topic: bytes) -> bool:
         """`whosin/v1/up/<site>/<company>/<session>/<verb>`, with what is one's own in its place.

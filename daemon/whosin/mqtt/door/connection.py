@@ -22,6 +22,7 @@ from whosin.mqtt.codec import (
     V5,
     V311,
     Auth,
+    Bare,
     ConnAck,
     Connect,
     Decoder,
@@ -41,8 +42,7 @@ from whosin.mqtt.codec import (
     encode_publish,
 )
 from whosin.mqtt.codec.reasons import ALLOWED
-from whosin.mqtt.door import greeting, subscribing
-from whosin.mqtt.door.access import UP
+from whosin.mqtt.door import greeting, saying, subscribing
 from whosin.mqtt.door.sealed import Sealed
 from whosin.mqtt.door.wheel import Timer
 
@@ -78,7 +78,7 @@ class Connection(asyncio.BufferedProtocol):
         self.keep_alive_ms = 0
         self.largest_out = 0  # the peer's Maximum Packet Size; 0 is none
         self.window = door.limits.in_flight
-        self.decoder = Decoder(Side.CLIENT, None, door.limits.packet, _TOPICS_OF_ONE)
+        self.decoder = Decoder(Side.CLIENT, None, door.limits.packet, _TOPICS_OF_ONE, gathers=True)
         self.timer = Timer(self._time_is_up)
         self.sealed = Sealed(self) if door.seals else None
         self._transport: asyncio.Transport | None = None
@@ -86,7 +86,7 @@ class Connection(asyncio.BufferedProtocol):
         self._out_bytes = 0
         self._writable = True
         self._paused = 0
-        self._allowed: set[bytes] = set()
+        self.allowed: set[bytes] = set()  # topics that it may say
         self._acks: deque[tuple[int, Reason | None]] = deque()  # in order of receipt; None: not committed yet
         self._most_acks = door.limits.receive_maximum
         self._rate = self._burst = 0
@@ -208,11 +208,8 @@ class Connection(asyncio.BufferedProtocol):
     # --- what comes in
 
     def _take(self, packets: list[Packet], at_ms: int) -> None:
-        """Hand over a chunk's messages in one go; other packets in their place among them.
-
-        The hot path: a known topic at QoS 0 costs two look-ups.
-        """
-        allowed = self._allowed
+        """Hand over a chunk's messages in one go; other packets in their place among them."""
+        allowed = self.allowed
         acks = self._acks
         said: list[Publish] = []
         messages = 0
@@ -224,7 +221,7 @@ class Connection(asyncio.BufferedProtocol):
                 if qos and (qos == 2 or (len(acks) >= self._most_acks)):
                     fatal = Reason.QOS_NOT_SUPPORTED if qos == 2 else Reason.RECEIVE_MAXIMUM_EXCEEDED
                     break
-                if packet.topic not in allowed and not self._may_say(packet):
+                if packet.topic not in allowed and not saying.may_say(self, packet):
                     continue
                 if qos:
                     acks.append((packet.packet_id, None))
@@ -233,6 +230,12 @@ class Connection(asyncio.BufferedProtocol):
             if said:
                 self.door.deliver(self, at_ms, said)
                 said = []
+            if type(packet) is Bare:
+                messages += len(packet.topics)
+                sayable = saying.sayable(self, packet.topics)
+                if sayable:
+                    self.door.deliver(self, at_ms, Bare(sayable))
+                continue
             self._handle(packet)
             if self.closed:
                 return
@@ -244,20 +247,10 @@ class Connection(asyncio.BufferedProtocol):
         elif self.session is not None and not self.closed:
             self._spend(messages)
 
-    def _may_say(self, packet: Publish) -> bool:
-        topic = packet.topic
-        if self.rights is not None and self.rights.may_say(topic):
-            if len(self._allowed) >= self.decoder.topics_kept:
-                self._allowed.clear()
-            self._allowed.add(topic)
-            return True
-        foreign = not topic.startswith(UP)
-        self.door.rejected("topic" if foreign else "forbidden", topic)
-        if packet.qos:
-            reason = Reason.TOPIC_NAME_INVALID if foreign else Reason.NOT_AUTHORIZED
-            self._acks.append((packet.packet_id, reason))
-            self._send_acks()
-        return False
+    def refuse_message(self, packet_id: int, reason: Reason) -> None:
+        """Acknowledge it as refused, in its turn."""
+        self._acks.append((packet_id, reason))
+        self._send_acks()
 
     def _handle(self, packet: Packet) -> None:
         session = self.session

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from whosin.listening import READS_AHEAD, TURNS_TO_READ, listen
-from whosin.mqtt.codec import Publish, Reason
+from whosin.mqtt.codec import Bare, Publish, Reason
 from whosin.mqtt.door import observers
 from whosin.mqtt.door.access import ROOT
 from whosin.mqtt.door.address import address_of
@@ -83,6 +83,7 @@ class Door:
         self._store_observer = store_observer
         self._last_seq = 0
         self._context = context
+        self.seals = context is not None
         self.certified = certified
         self.handshakes = Handshakes(self)
         self._ticked_ms = clock.now_ms()
@@ -287,10 +288,6 @@ class Door:
 
     # --- for connections
 
-    @property
-    def seals(self) -> bool:
-        return self._context is not None
-
     def context(self) -> ssl.SSLContext:
         assert self._context is not None, "asked for by connections that speak TLS"
         return self._context()
@@ -309,24 +306,27 @@ class Door:
         self._connections.add(connection)
         return True
 
-    def deliver(self, peer: Peer, at_ms: int, messages: Sequence[Publish]) -> None:
+    def deliver(self, peer: Peer, at_ms: int, said: Sequence[Publish] | Bare) -> None:
         intake = self._intake
         if intake is None:
             return
-        intake.deliver(self.source, at_ms, peer, messages)
-        full = intake.full
-        if not full and not self.holding:
-            if READS_AHEAD:
-                self.prove()
-            else:  # all that is readable in this turn is read before the inbox is
-                intake.proof(self.source, at_ms)
-        if full and not self.holding:
+        if isinstance(said, Bare):
+            intake.deliver_bare(self.source, at_ms, peer, said.topics)
+        else:
+            intake.deliver(self.source, at_ms, peer, said)
+        if self.holding:
+            return
+        if intake.full:
             self.holding = self._stopped = True
             self._held_since_ms = self.clock.now_ms()
             self.count("paused_for_inbox")
             for connection in self._connections:
                 connection.pause(INTAKE)
             intake.when_free(self._release)
+        elif READS_AHEAD:
+            self.prove()
+        else:  # all that is readable in this turn is read before the inbox is
+            intake.proof(self.source, at_ms)
 
     def _release(self) -> None:
         self.holding = False

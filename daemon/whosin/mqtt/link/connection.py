@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from whosin.mqtt.codec import (
     PINGREQ,
     V5,
+    Bare,
     ConnAck,
     Connect,
     Decoder,
@@ -129,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._login = login
         self._tools = tools
         self._clean_start = clean_start
-        self._decoder = Decoder(Side.SERVER, V5, LARGEST_PACKET)
+        self._decoder = Decoder(Side.SERVER, V5, LARGEST_PACKET, gathers=True)
         self._transport: asyncio.Transport | None = None
         self._timer: Timer | None = None
         self._cause = ""
@@ -238,20 +239,40 @@ class Connection(asyncio.Protocol):
     # --- receiving ---
 
     def _receive(self, at_ms: int, packets: Sequence[Packet]) -> None:
-        """Messages go out as one delivery, before anything that proves that they have come."""
-        messages = [packet for packet in packets if type(packet) is Publish]
-        others = [] if len(messages) == len(packets) else [p for p in packets if type(p) is not Publish]
+        """Messages go out together, before anything that proves that they have come."""
+        messages: list[Publish | Bare] = []
+        others: list[Packet] = []
+        for packet in packets:
+            if isinstance(packet, Publish | Bare):
+                messages.append(packet)
+            else:
+                others.append(packet)
         for packet in others:
             if isinstance(packet, ConnAck | SubAck):
                 self._greet(at_ms, packet)
         if messages and not self._hushed and not self._cause:
-            self._tools.intake.deliver(SOURCE, at_ms, self, messages)
+            self._deliver(at_ms, messages)
         for packet in others:
             self._handle(at_ms, packet)
         if packets and self.open and self._pulse.current(at_ms):
             self._tools.intake.proof(SOURCE, at_ms)
         if messages:
             self._hold_back(at_ms)
+
+    def _deliver(self, at_ms: int, messages: Sequence[Publish | Bare]) -> None:
+        """In few deliveries, in order."""
+        intake = self._tools.intake
+        said: list[Publish] = []
+        for message in messages:
+            if isinstance(message, Publish):
+                said.append(message)
+                continue
+            if said:
+                intake.deliver(SOURCE, at_ms, self, said)
+                said = []
+            intake.deliver_bare(SOURCE, at_ms, self, message.topics)
+        if said:
+            intake.deliver(SOURCE, at_ms, self, said)
 
     def _greet(self, at_ms: int, packet: ConnAck | SubAck) -> None:
         if isinstance(packet, ConnAck):
