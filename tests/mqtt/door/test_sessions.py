@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from tests.mqtt.door.fakes import BOTH_VERSIONS, House, down, up
@@ -285,3 +288,25 @@ async def test_coming_and_going_leaves_nothing_behind():
     assert len(house.door.wheel) == 0
     assert house.door.sessions == house.door.connections == 0
     assert house.door.heard_by.empty
+
+
+@both
+@pytest.mark.parametrize("goodbye", [True, False])
+async def test_a_connection_that_ended_is_let_go_of_without_the_collector(version, goodbye):
+    house = House()
+    client = house.client(version=version)
+    client.send(up(), Publish(b"elsewhere", b""))
+    house.intake.heard.clear()
+    gone = weakref.ref(client.connection)
+    gc.disable()
+    try:
+        if goodbye:
+            client.send(Disconnect())
+            assert client.closed
+        else:
+            client.cut()
+        house.door.tick()
+        client.connection = client.transport.connection = None
+        assert gone() is None
+    finally:
+        gc.enable()

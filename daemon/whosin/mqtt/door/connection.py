@@ -150,7 +150,6 @@ class Connection(asyncio.BufferedProtocol):
         self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.door.wheel.cancel(self.timer)
         self._transport = None
         if self.sealed is not None:
             self.sealed.gone()
@@ -160,6 +159,15 @@ class Connection(asyncio.BufferedProtocol):
                 self.door.backlog.ended(self)
             self.door.gone(self, willing=True)
         self.door.left(self)
+        self._leave_no_circle()
+
+    def _leave_no_circle(self) -> None:
+        """What it remembers is let go of at once: that may be thousands of topics, and the collector looks
+        seldom."""
+        for timer in (self.timer, self._rate_timer):
+            self.door.wheel.cancel(timer)
+            timer.call = _nothing
+        self.sealed = None
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -490,3 +498,7 @@ class Connection(asyncio.BufferedProtocol):
         """Without waiting for the last bytes."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _nothing() -> None:
+    """What a timer calls whose connection is gone."""
