@@ -15,7 +15,7 @@ import pytest
 from tests.store import rows
 from tests.store.rows import NOON
 from whosin.errors import StoreError, StoreRefused
-from whosin.ports import Changes, HistoryQuery
+from whosin.ports import Changes, HistoryQuery, SessionRow
 from whosin.store import SqliteStore, schema, search
 from whosin.store import statements as sql
 
@@ -65,6 +65,14 @@ async def test_commits_are_synced_and_logged_ahead(store):
         return [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
 
     assert await store._writer.run(settings) == ["wal", 2]
+
+
+async def test_what_the_store_keeps_in_memory_for_the_next_time_is_small(store):
+    """Pages of the file, for each connection; and statements, which SQLite keeps with their last values."""
+    for channel in (store._writer, store._reader):
+        kib = await channel.run(lambda db: -db.execute("PRAGMA cache_size").fetchone()[0])
+        assert 0 < kib <= 1_024
+    assert max(rows for rows, _ in sql.PUT_SESSION.forms) * len(SessionRow._fields) < 10_000
 
 
 # --- two daemons -----------------------------------------------------------------------------------

@@ -66,13 +66,14 @@ class Many(NamedTuple):
     """The same for so many rows in one statement, the largest first and one row last.
 
     While a statement runs, the rest of the program runs too; between two it has to be waited for. So what
-    comes by the hundred thousand is written a thousand rows at a time.
+    comes by the hundred thousand is written many rows at a time; but SQLite keeps a statement with its last
+    values for the next time, so a thousand would take megabytes for good.
     """
 
     forms: tuple[tuple[int, str], ...]
 
 
-_SIZES: Final = (1_000, 50, 1)
+_SIZES: Final = (250, 50, 1)
 
 
 def _put_many(
