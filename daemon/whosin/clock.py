@@ -23,7 +23,7 @@ class SystemClock:
         return _monotonic_ms() + self._start_ms
 
     def wall_ms(self, at_ms: int) -> int:
-        return at_ms + self._step_ms
+        return at_ms + self._step_ms if self._step_ms else at_ms  # the same number, not one as large
 
     def timeline_ms(self, wall_ms: int) -> int:
         return wall_ms - self._step_ms

@@ -113,7 +113,7 @@ class Company:
         self.name = name
         self.prefix = f"whosin/v1/up/{site}/{name}"
         self.token = 0
-        self.sessions: dict[int, Session] = {}
+        self.sessions: dict[str, Session] = {}  # by id: texts that are there already cost less than numbers
         self.locks: Any = None  # rules.locks.Book, made with the first lock
         self.wants: Any = None
 

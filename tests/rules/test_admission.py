@@ -105,10 +105,16 @@ def test_a_person_is_known_by_machine_and_session_of_the_system_and_by_nothing_l
 )
 def test_an_accepted_login_is_told_its_times_in_seconds_whole_where_they_are(ms, told):
     kind = ClientType("desktop", timeout_ms=300_000, heartbeat_every_ms=ms)
-    answer = admission.accepted(session(status=Status.ACTIVE), kind)
+    answer = admission.accepted(Status.ACTIVE, kind)
     assert json.dumps(answer) == (
         f'{{"accepted": true, "status": "active", "heartbeat_every_s": {told}, "timeout_s": 300}}'
     )
+
+
+def test_ten_thousand_who_log_in_at_once_are_told_one_and_the_same():
+    kind, other = ClientType("desktop"), ClientType("web", timeout_ms=1_200_000)
+    assert admission.accepted(Status.ACTIVE, kind) is admission.accepted(Status.ACTIVE, ClientType("desktop"))
+    assert admission.accepted(Status.ACTIVE, kind) != admission.accepted(Status.ACTIVE, other)
 
 
 def test_a_refused_login_leaves_an_event_that_says_who_wanted_in_from_where_and_why_not():

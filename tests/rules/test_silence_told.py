@@ -37,7 +37,7 @@ class Bench:
         known = len(self.sessions)
         came = [Session(n, f"s{n}", where, "anna", client, at) for n in range(known, known + count)]
         for session in came:
-            where.sessions[session.key] = session
+            where.sessions[session.id] = session
             self.silence.active(session)
         self.sessions += came
         return came

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from whosin.messages import Login
-from whosin.model import Account, Answer, ClientType, Company, Event, Limits, Session
+from whosin.model import Account, Answer, ClientType, Company, Event, Limits, Session, Status
 
 Person = tuple[Company, str, str, str, str]
 Refusal = tuple[str, str]  # a code for programs, and why
@@ -66,11 +67,12 @@ def person(session: Session) -> Person | None:
     return session.company, session.user, session.machine, session.os_session, session.client
 
 
-def accepted(session: Session, kind: ClientType) -> dict[str, Any]:
-    """The answer to a login, with what the client must know."""
+@lru_cache(maxsize=64)
+def accepted(status: Status, kind: ClientType) -> dict[str, Any]:
+    """The answer to a login, with what the client must know. One for all alike: to be read only."""
     return {
         "accepted": True,
-        "status": session.status.value,
+        "status": status.value,
         "heartbeat_every_s": _seconds(kind.heartbeat_every_ms),
         "timeout_s": _seconds(kind.timeout_ms),
     }

@@ -408,9 +408,8 @@ class Roll:
         self._accept(session)
 
     def _accept(self, session: Session) -> None:
-        self.out.answer(
-            session, "login", admission.accepted(session, self.policy.client_type(session.client))
-        )
+        kind = self.policy.client_type(session.client)
+        self.out.answer(session, "login", admission.accepted(session.status, kind))
 
     def _refuse(self, sender: Sender, message: Login, at_ms: int, refusal: Refusal) -> None:
         code, why = refusal
@@ -623,7 +622,7 @@ class Roll:
         session.replaced_by = None
         company = session.company
         del self.sessions[session.id]
-        del company.sessions[session.key]
+        del company.sessions[session.id]
         self._persons.remove(session)
         self.tombs[session.id] = Ended(
             session.id, company.site, company.name, following, at_ms, actor, reason
@@ -634,7 +633,7 @@ class Roll:
     def enter(self, session: Session) -> None:
         """Put a live session on the roll (a new login, or one restored)."""
         self.sessions[session.id] = session
-        session.company.sessions[session.key] = session
+        session.company.sessions[session.id] = session
         self._persons.add(session)
         label = session.status, self.label(session.client)
         self.tally[label] = self.tally.get(label, 0) + 1

@@ -61,7 +61,7 @@ ACKS: Final = 4
 _lines = count(1)
 
 _TOPICS_OF_ONE: Final = 64
-_TOPICS_OF_MANY: Final = 4_096
+_TOPICS_OF_MANY: Final = 256  # to look closely at one costs little more than to find it among thousands
 
 
 class Connection(asyncio.BufferedProtocol):
