@@ -159,14 +159,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.door.backlog.ended(self)
             self.door.gone(self, willing=True)
         self.door.left(self)
-        self._leave_no_circle()
-
-    def _leave_no_circle(self) -> None:
-        """What it remembers is let go of at once: that may be thousands of topics, and the collector looks
-        seldom."""
-        for timer in (self.timer, self._rate_timer):
-            self.door.wheel.cancel(timer)
-            timer.call = _nothing
+        self.door.wheel.drop(self.timer, self._rate_timer)  # no circle is left: it may remember much
         self.sealed = None
 
     def pause_writing(self) -> None:
@@ -498,7 +491,3 @@ class Connection(asyncio.BufferedProtocol):
         """Without waiting for the last bytes."""
         if self._transport is not None:
             self._transport.abort()
-
-
-def _nothing() -> None:
-    """What a timer calls whose connection is gone."""

@@ -46,6 +46,12 @@ class Wheel:
                 del self._slots[timer.slot]
         timer.slot = -1
 
+    def drop(self, *timers: Timer) -> None:
+        """They will never fire again, and let go of what they would have called."""
+        for timer in timers:
+            self.cancel(timer)
+            timer.call = _nothing
+
     def turn(self, now_ms: int) -> None:
         """Fire everything that is due at `now_ms`."""
         until = now_ms // GRAIN_MS
@@ -61,3 +67,7 @@ class Wheel:
                 timer.slot = -1
                 timer.call()
             self._slots.pop(slot, None)
+
+
+def _nothing() -> None:
+    """What a timer calls that was dropped."""
