@@ -84,11 +84,12 @@ def login(daemon: rig.Daemon, crowd: Crowd, port: int | None = None) -> tuple[fl
 
 
 def run(options: argparse.Namespace) -> None:
+    ways = options.only.split(",") if options.only else ["door", "mosquitto", "redis"]
     crowd = Crowd(options.sessions)
     figures = Figures(crowd.count, options.repeats)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        broker = stack.enter_context(peers.mosquitto(folder))
+        broker = stack.enter_context(peers.mosquitto(folder)) if "mosquitto" in ways else None
         daemon = rig.Daemon(folder, PATIENT, broker=broker and broker.port)
         daemon.start()
         stack.callback(daemon.stop)
@@ -98,12 +99,14 @@ def run(options: argparse.Namespace) -> None:
             f"each, {crowd.count / took_s:,.0f}/s"
         )
         rig.settle(daemon.pid)
-        _door(figures, daemon, crowd)
+        if "door" in ways:
+            _door(figures, daemon, crowd)
         if broker is not None:
             _mosquitto(figures, daemon, crowd, folder, broker.port)
-        with peers.redis(folder) as redis:
-            if redis is not None:
-                _redis(figures, redis, crowd)
+        if "redis" in ways:
+            with peers.redis(folder) as redis:
+                if redis is not None:
+                    _redis(figures, redis, crowd)
         figures.show()
         _behind(daemon, crowd)
         _steady(daemon, crowd, broker and broker.port, options.seconds)

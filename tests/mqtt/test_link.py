@@ -556,6 +556,79 @@ async def test_room_in_the_inbox_after_the_connection_is_gone_is_harmless(world:
     assert not wire.reading
 
 
+# --- resting ---
+
+
+BARE = Publish(b"whosin/v1/up/s/c/x/heartbeat", b"")
+
+
+async def test_while_heartbeats_come_close_behind_each_other_reading_rests_for_a_moment(world: World):
+    wire = await world.start()
+    wire.send(BARE)
+    assert wire.reading, "a single one is read at once"
+    await world.time.advance(3)
+    wire.send(BARE)
+    assert not wire.reading
+    await world.time.advance(1)
+    assert not wire.reading
+    await world.time.advance(1)
+    assert wire.reading
+    wire.send(BARE, BARE)
+    assert not wire.reading
+    await world.time.advance(4)
+    wire.send(BARE)
+    assert wire.reading, "they have become few"
+    wire.send(message(b"1"), BARE)
+    await world.time.advance(1)
+    wire.send(message(b"2"))
+    assert wire.reading, "nothing else makes it rest"
+
+
+async def test_what_is_read_after_a_rest_is_proven_as_ever(world: World):
+    wire = await world.start()
+    wire.send(BARE)
+    wire.send(BARE)
+    world.heard.log.clear()
+    await world.time.advance(2)
+    wire.send(BARE, message(b"1"))
+    now = world.time.now_ms()
+    assert world.heard.log == [("deliver", now, [b""]), ("deliver", now, [b"1"]), ("proof", now)]
+
+
+async def test_a_large_piece_is_followed_by_the_next_at_once(world: World):
+    wire = await world.start()
+    wire.send(BARE)
+    wire.send(*[BARE] * 1_000)
+    assert wire.reading
+
+
+async def test_the_end_of_a_rest_does_not_end_the_wait_for_room_nor_the_other_way_round(world: World):
+    wire = await world.start()
+    wire.send(BARE)
+    world.heard.full = True
+    wire.send(BARE)
+    await world.time.advance(5)
+    assert not wire.reading, "the inbox is full"
+    world.heard.free()
+    assert wire.reading
+    wire.send(BARE)
+    world.heard.full = True
+    wire.send(BARE)
+    world.heard.free()
+    assert not wire.reading, "it rests"
+    await world.time.advance(2)
+    assert wire.reading
+
+
+async def test_a_connection_that_is_lost_while_it_rests_is_left_alone(world: World):
+    wire = await world.start()
+    wire.send(BARE)
+    wire.send(BARE)
+    wire.lose()
+    await world.time.advance(5)
+    assert not wire.reading
+
+
 # --- going ---
 
 

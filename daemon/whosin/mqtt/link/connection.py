@@ -33,6 +33,7 @@ from whosin.mqtt.codec import (
 )
 from whosin.mqtt.link.limits import terms_of, too_small
 from whosin.mqtt.link.outgoing import SUBSCRIBE_ID
+from whosin.mqtt.link.pace import REST_S, Pace
 from whosin.mqtt.link.pulse import Pulse
 
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ class Connection(asyncio.Protocol):
         self._cause = ""
         self._over = False
         self._hushed = False
+        self._pace = Pace()
+        self._resting = False  # two reasons why nothing is read
+        self._held = False
         self._writable = True
         self._flushing = False
         self._awaits_ms: int | None = None  # the broker owes CONNACK or SUBACK since then
@@ -235,6 +239,8 @@ class Connection(asyncio.Protocol):
             self._break(str(error), error.reason)
             return
         self._receive(at_ms, packets)
+        if packets and isinstance(packets[0], Bare) and self._pace.rests(at_ms, len(data)):
+            self._rest()
 
     # --- receiving ---
 
@@ -296,10 +302,26 @@ class Connection(asyncio.Protocol):
         elif not isinstance(packet, ConnAck | SubAck):
             self._break(f"{type(packet).__name__}, which has no place here", Reason.PROTOCOL_ERROR)
 
+    def _rest(self) -> None:
+        """No blindness: all that has come by the next reading is read by it, as after a turn of the loop."""
+        if self._transport is not None and not self._resting and not self._over:
+            self._resting = True
+            self._transport.pause_reading()
+            self._tools.later(REST_S, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        self._resume()
+
+    def _resume(self) -> None:
+        if self._transport is not None and not (self._over or self._resting or self._held):
+            self._transport.resume_reading()
+
     def _hold_back(self, at_ms: int) -> None:
         """Back-pressure: the broker's queue grows instead of ours."""
         intake = self._tools.intake
         if intake.full and self._transport is not None and not self._over:
+            self._held = True
             self._transport.pause_reading()
             self._pulse.pause(at_ms, paused=True)
             intake.when_free(self._read_on)
@@ -309,7 +331,8 @@ class Connection(asyncio.Protocol):
             return
         now = self._tools.clock.now_ms()
         self._pulse.pause(now, paused=False)
-        self._transport.resume_reading()
+        self._held = False
+        self._resume()
         self._ping_if_due(now)
 
     # --- the handshake ---
