@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Status(StrEnum):
@@ -127,6 +128,22 @@ def line_of(site: str | None, client_id: str) -> int:
     return hash((site, client_id)) or 1
 
 
+class Told(Struct, frozen=True, gc=False):
+    """What a client may tell of itself besides who it is, and how idle that makes it. Most tell nothing, and
+    share the one that says so."""
+
+    address: str | None = None
+    app: str | None = None
+    conn: int | None = None
+    at: str | None = None  # the client's own clock: shown, never trusted (rule 1)
+    idle_s: int | None = None
+    idle: bool = False
+    activity: str | None = None
+
+
+NOTHING_TOLD = Told()
+
+
 class Session(Struct, gc=False, eq=False):
     """One login of one user, from one machine, with one client type, in one company.
 
@@ -149,24 +166,22 @@ class Session(Struct, gc=False, eq=False):
     filed_ms: int = 0
     dirty: bool = False
     machine: str | None = None
-    address: str | None = None
-    app: str | None = None
     os_session: str | None = None
-    conn: int | None = None
-    at: str | None = None  # the client's own clock: shown, never trusted (rule 1)
+    told: Told = NOTHING_TOLD
     disconnected_ms: int = 0
-    ended_ms: int = 0
-    ended_by: str | None = None
     reason: str | None = None  # of the last change of status
     replaced_by: str | None = None  # the newer login that waits for this lost one's deadline
-    idle_s: int | None = None
-    idle: bool = False
-    activity: str | None = None
+    ended: Ended | None = None
     locks: dict[str, Lock] | None = None  # by resource
     wants: dict[str, Want] | None = None
 
     def __post_init__(self) -> None:
         self.seen_ms = self.seen_ms or self.since_ms
+
+    def tell(self, **news: Any) -> None:
+        """It told something of what `Told` has, anew."""
+        told = replace(self.told, **news)
+        self.told = NOTHING_TOLD if told == NOTHING_TOLD else told
 
     @property
     def site(self) -> str:

@@ -124,7 +124,7 @@ async def test_which_connection_was_lost_of_a_disconnected_session_is_kept_too(t
     await bench.crash()
     live = bench.engine.live("s1")
     assert live is not None
-    assert live.conn == 2
+    assert live.told.conn == 2
     await bench.close()
 
 

@@ -310,7 +310,7 @@ class Machine(RuleBasedStateMachine):
         assert self.roll.sessions.keys() == live.keys()
         for ident, expected in live.items():
             session = self.roll.sessions[ident]
-            assert (session.status, session.reason, session.idle, session.conn, session.source) == (
+            assert (session.status, session.reason, session.told.idle, session.told.conn, session.source) == (
                 expected.status,
                 expected.reason,
                 expected.idle,

@@ -236,7 +236,7 @@ def test_a_repeated_login_is_harmless(d):
     assert d.types("s1") == ["session.logged_in"]
     assert [a["accepted"] for a in d.told("s1", "login")] == [True, True]
     assert len(d.held()) == 1
-    assert d.session("s1").address == "10.0.0.7"
+    assert d.session("s1").told.address == "10.0.0.7"
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_a_beat_with_identity_logs_an_unknown_session_in(d):
     assert d.types("s1") == ["session.logged_in"]
     session = d.session("s1")
     assert (session.user, session.client, session.machine, session.os_session) == ("anna", "web", "PC1", "3")
-    assert (session.activity, session.idle_s) == ("reports", 12)
+    assert (session.told.activity, session.told.idle_s) == ("reports", 12)
 
 
 def test_a_removed_session_cannot_be_removed_again_and_nothing_happens_twice(d):
@@ -520,7 +520,7 @@ def test_at_or_above_the_limit_a_session_is_marked_idle(idle_s, idle):
     d = Driver(IDLERS)
     d.login(0, "s1")
     d.beat(1, "s1", idle_s=idle_s)
-    assert d.session("s1").idle is idle
+    assert d.session("s1").told.idle is idle
     assert d.status("s1") is Status.ACTIVE
     assert len(d.happened("session.idle")) == idle
 
@@ -536,7 +536,7 @@ def test_a_smaller_idleness_a_lock_or_an_unlock_takes_the_mark_off_and_a_bare_be
         d.login(0, "s1")
         d.beat(1, "s1", idle_s=700)
         d.hear(2, "s1", message)
-        assert d.session("s1").idle is idle
+        assert d.session("s1").told.idle is idle
 
 
 def test_where_the_site_wants_it_an_idle_session_is_disconnected_at_receipt():
@@ -568,7 +568,7 @@ def test_only_the_person_revives_a_session_that_idleness_disconnected(message, r
     d.hear(2, "s1", message)
     assert (d.status("s1") is Status.ACTIVE) is revived
     assert len(d.happened("session.reconnected")) == revived
-    assert d.session("s1").idle is not revived
+    assert d.session("s1").told.idle is not revived
 
 
 def test_who_was_revived_falls_silent_at_its_deadline_like_anybody():
@@ -586,7 +586,7 @@ def test_a_second_of_idleness_can_be_a_limit():
     d = Driver(replace(DEFAULTS, types={"default": ClientType("default", idle_limit_s=1)}))
     d.login(0, "s1")
     d.beat(1, "s1", idle_s=1)
-    assert d.session("s1").idle
+    assert d.session("s1").told.idle
 
 
 def test_a_login_repeated_by_an_idle_program_is_told_the_truth():
@@ -600,8 +600,8 @@ def test_a_login_repeated_by_an_idle_program_is_told_the_truth():
 def test_a_type_without_a_limit_never_is_idle(d):
     d.login(0, "s1")
     d.beat(1, "s1", idle_s=10**9)
-    assert not d.session("s1").idle
-    assert d.session("s1").idle_s == 10**9
+    assert not d.session("s1").told.idle
+    assert d.session("s1").told.idle_s == 10**9
 
 
 # --- rule 8: sight -----------------------------------------------------------------------------------------

@@ -55,8 +55,8 @@ def test_a_login_tells_where_it_came_from():
         None, None,
     )  # fmt: skip
     session = d.session("s1")
-    assert (session.address, session.app, session.os_session) == ("10.0.0.7", "sales 4", "3")
-    assert (session.conn, session.at, session.source, session.key) == (1, "now", "door", 1)
+    assert (session.told.address, session.told.app, session.os_session) == ("10.0.0.7", "sales 4", "3")
+    assert (session.told.conn, session.told.at, session.source, session.key) == (1, "now", "door", 1)
 
 
 def test_a_fall_tells_since_when_and_what_it_holds():
@@ -94,7 +94,7 @@ def test_idleness_that_disconnects_is_told_as_a_fall():
     assert last(d, "session.disconnected") == (
         5, "s1", {**WHO, "last_seen_ms": START + 5, "locks": ["a"], "idle_s": 60}, "idle", None,
     )  # fmt: skip
-    assert d.session("s1").idle
+    assert d.session("s1").told.idle
     assert list(d.roll.locks.blocking) == [d.session("s1")]
 
 
@@ -172,7 +172,7 @@ def test_that_a_connection_broke_is_stored_and_so_is_which_one_when_it_was_known
     d.session("s1").dirty = False
     d.lost(11 * S, "s1", 2)
     assert stored == {1: d.session("s1")}
-    assert d.session("s1").conn == 2
+    assert d.session("s1").told.conn == 2
     assert d.roll.beats == [d.session("s1")], "which one is written with the next flush"
     stored.clear()
     d.beat(12 * S, "s1")
@@ -184,7 +184,7 @@ def test_one_that_is_over_keeps_when_by_whom_and_why_and_is_nobodys_other_sessio
     come(d, os_session=1)
     older = d.session("s1")
     d.remove(5, "s1")
-    assert (older.ended_ms, older.ended_by, older.reason) == (START + 5, "olga", "operator")
+    assert (older.ended.at_ms, older.ended.by, older.reason) == (START + 5, "olga", "operator")
     come(d, 10, "s2", os_session=1)
     assert d.roll._persons.others(d.session("s2")) == []
 
@@ -265,9 +265,14 @@ def test_a_repeated_login_updates_what_may_change():
     come(d, 1, address="10.0.0.8")
     assert d.roll.out.entered == {1: d.session("s1")}, "it is stored"
     session = d.session("s1")
-    assert (session.address, session.app) == ("10.0.0.8", "sales 4")
+    assert (session.told.address, session.told.app) == ("10.0.0.8", "sales 4")
     come(d, 2, app="sales 5", conn=9, said="later")
-    assert (session.address, session.app, session.conn, session.at) == ("10.0.0.8", "sales 5", 9, "later")
+    assert (session.told.address, session.told.app, session.told.conn, session.told.at) == (
+        "10.0.0.8",
+        "sales 5",
+        9,
+        "later",
+    )
     assert len(d.told("s1", "login")) == 3
 
 
@@ -279,10 +284,15 @@ def test_a_beat_with_identity_brings_all_that_a_login_would():
     )  # fmt: skip
     d.hear(1, "s1", message)
     session = d.session("s1")
-    found = session.user, session.client, session.machine, session.address
+    found = session.user, session.client, session.machine, session.told.address
     assert found == ("anna", "desktop", "PC-07", "10.0.0.7")
-    assert (session.app, session.os_session, session.conn, session.at) == ("sales 4", "2", 5, "now")
-    assert (session.activity, session.idle_s) == ("amends", 3)
+    assert (session.told.app, session.os_session, session.told.conn, session.told.at) == (
+        "sales 4",
+        "2",
+        5,
+        "now",
+    )
+    assert (session.told.activity, session.told.idle_s) == ("amends", 3)
 
 
 @pytest.mark.parametrize("who", [{"user": "anna"}, {"client": "desktop"}])
@@ -301,9 +311,14 @@ def test_what_a_beat_does_not_say_stays_and_an_empty_activity_is_none():
     d.hear(1, "s1", Heartbeat("amends", 5, at="second"))
     d.beat(2, "s1", conn=2)
     session = d.session("s1")
-    assert (session.activity, session.idle_s, session.conn, session.at) == ("amends", 5, 3, "second")
+    assert (session.told.activity, session.told.idle_s, session.told.conn, session.told.at) == (
+        "amends",
+        5,
+        3,
+        "second",
+    )
     d.beat(3, "s1", activity="", conn=4)
-    assert (session.activity, session.conn) == (None, 4)
+    assert (session.told.activity, session.told.conn) == (None, 4)
 
 
 def test_a_beat_that_was_overtaken_does_not_set_the_last_sign_back():
@@ -375,7 +390,8 @@ def test_who_falls_while_it_did_something_with_guidance_is_told_of_though_it_hol
 def restored(d: Driver, number: int, status: Status, activity: str | None = None) -> Session:
     company = d.roll.companies.setdefault(("s", "A"), Company("s", "A"))
     session = Session(number, f"s{number}", company, f"user {number}", "desktop", START)
-    session.source, session.status, session.activity = DOOR, status, activity
+    session.source, session.status = DOOR, status
+    session.tell(activity=activity)
     if status is Status.DISCONNECTED:
         session.disconnected_ms = START + 1
     return session
@@ -477,7 +493,7 @@ def test_an_account_of_one_user_moves_nobody_elses_session(message):
     before = len(d.events)
     d.hear(10, "s1", message, account=Account("bens", Role.CLIENT, "s", "ben"))
     session = d.session("s1")
-    assert (session.seen_ms, session.activity, session.locks, session.status) == (
+    assert (session.seen_ms, session.told.activity, session.locks, session.status) == (
         START,
         None,
         None,

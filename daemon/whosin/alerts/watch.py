@@ -223,7 +223,7 @@ class Watch:
             "session": session.id, "user": session.user, "machine": session.machine, "client": session.client,
             "company": session.company.name, "since": wall(session.disconnected_ms),
             "locks": [
-                {"resource": lock.resource, "activity": lock.activity or session.activity}
+                {"resource": lock.resource, "activity": lock.activity or session.told.activity}
                 for lock in locks[:LOCKS_TOLD]
             ],
             "blocked": len({want.session.id for want in wants}),

@@ -37,7 +37,7 @@ SORTS: dict[str, Sort] = {
     "since": lambda it: it.since_ms,
     "last_seen": lambda it: it.seen_ms,
     "disconnected_at": lambda it: it.disconnected_ms,
-    "idle_s": lambda it: it.idle_s or 0,
+    "idle_s": lambda it: it.told.idle_s or 0,
     "locks": lambda it: len(it.locks or ()),
     "blocks": lambda it: sum(len(blocked_by(lock)) for lock in (it.locks or {}).values()),
 }
@@ -122,7 +122,7 @@ def _matches(it: Session, query: SessionQuery) -> bool:
         return False
     if query.text:
         text = query.text.casefold()
-        words = (it.id, it.user, it.machine or "", company.name, it.activity or "", *(it.locks or ()))
+        words = (it.id, it.user, it.machine or "", company.name, it.told.activity or "", *(it.locks or ()))
         return any(text in word.casefold() for word in words)
     return True
 

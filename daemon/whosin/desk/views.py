@@ -29,18 +29,19 @@ class Views:
 
     def session(self, it: Session) -> Json:
         """One item of a list of sessions."""
-        active = it.status is Status.ACTIVE
+        active, told = it.status is Status.ACTIVE, it.told
         locks = list(it.locks.values()) if it.locks else []
         blocks = [self._want(want) for lock in locks for want in blocked_by(lock)]
         return {
             "id": it.id, "site": it.company.site, "company": it.company.name, "user": it.user,
-            "client": it.client, "machine": it.machine, "address": it.address, "app": it.app,
-            "os_session": it.os_session, "conn": it.conn, "status": it.status.value, "reason": it.reason,
-            "since": self._time(it.since_ms), "last_seen": self._time(it.seen_ms), "at": it.at,
+            "client": it.client, "machine": it.machine, "address": told.address, "app": told.app,
+            "os_session": it.os_session, "conn": told.conn, "status": it.status.value, "reason": it.reason,
+            "since": self._time(it.since_ms), "last_seen": self._time(it.seen_ms), "at": told.at,
             "deadline": self._time(self._roll.deadline(it)) if active else None,
-            "disconnected_at": self._time(it.disconnected_ms), "ended_at": self._time(it.ended_ms),
-            "ended_by": it.ended_by, "lost": bool(it.lost_ms), "idle": it.idle, "idle_s": it.idle_s,
-            "activity": it.activity,
+            "disconnected_at": self._time(it.disconnected_ms),
+            "ended_at": self._time(it.ended.at_ms) if it.ended else None,
+            "ended_by": it.ended.by if it.ended else None,
+            "lost": bool(it.lost_ms), "idle": told.idle, "idle_s": told.idle_s, "activity": told.activity,
             "held_back": it.status is Status.DISCONNECTED and self._roll.silence.held(it) is not None,
             "source": it.source, "guidance": ids(self._roll.guidance.of_session(it)),
             "locks": [self._lock_of_session(lock) for lock in locks], "blocks": blocks,

@@ -10,7 +10,7 @@ from sys import intern
 import msgspec
 
 from whosin import wire
-from whosin.model import Company, Event, Followup, Lock, Session, Status, Want
+from whosin.model import NOTHING_TOLD, Company, Ended, Event, Followup, Lock, Session, Status, Told, Want
 from whosin.ports import (
     BeatRow,
     Clock,
@@ -25,6 +25,7 @@ from whosin.ports import (
 from whosin.rules.silence import Hold
 
 _STATUSES = {status.value: status for status in Status}
+_NOTHING = (None,) * 6
 
 
 class Rows:
@@ -48,22 +49,26 @@ class Rows:
     # --- out ------------------------------------------------------------------------------------------
 
     def session(self, it: Session) -> SessionRow:
-        wall = self.wall
+        wall, told, ended = self.wall, it.told, it.ended
         return SessionRow(
-            it.key, it.id, it.company.site, it.company.name, it.user, it.client, it.machine, it.address,
-            it.app, it.os_session, it.conn, it.at, it.status.value, wall(it.since_ms), wall(it.seen_ms),
-            wall(it.lost_ms), wall(it.disconnected_ms), wall(it.ended_ms), it.ended_by, it.reason,
-            it.replaced_by, it.idle_s, int(it.idle), it.activity, it.source,
+            it.key, it.id, it.company.site, it.company.name, it.user, it.client, it.machine, told.address,
+            told.app, it.os_session, told.conn, told.at, it.status.value, wall(it.since_ms), wall(it.seen_ms),
+            wall(it.lost_ms), wall(it.disconnected_ms), wall(ended.at_ms) if ended else 0,
+            ended.by if ended else None, it.reason, it.replaced_by, told.idle_s, int(told.idle),
+            told.activity, it.source,
         )  # fmt: skip
 
     def beat(self, it: Session) -> BeatRow:
-        return BeatRow(self.wall(it.seen_ms), it.conn, it.at, it.idle_s, it.activity, it.source, it.key)
+        told = it.told
+        return BeatRow(
+            self.wall(it.seen_ms), told.conn, told.at, told.idle_s, told.activity, it.source, it.key
+        )
 
     def turn(self, it: Session) -> TurnRow:
-        wall = self.wall
+        wall, ended = self.wall, it.ended
         return TurnRow(
-            it.status.value, wall(it.lost_ms), wall(it.disconnected_ms), wall(it.ended_ms), it.ended_by,
-            it.reason, it.replaced_by, int(it.idle), it.key,
+            it.status.value, wall(it.lost_ms), wall(it.disconnected_ms), wall(ended.at_ms) if ended else 0,
+            ended.by if ended else None, it.reason, it.replaced_by, int(it.told.idle), it.key,
         )  # fmt: skip
 
     def lock(self, it: Lock) -> LockRow:
@@ -125,13 +130,17 @@ class Rows:
         def past(wall_ms: int) -> int:
             return min(line(wall_ms), now_ms) if wall_ms else 0
 
-        return Session(
+        it = Session(
             row.key, row.id, company, row.user, intern(row.client), past(row.since), past(row.seen),
             _STATUSES[row.status], past(row.lost), intern(row.source), 0, 0, False,
-            row.machine, row.address, _shared(row.app), _shared(row.os_session), row.conn, row.at,
-            past(row.disconnected), line(row.ended), row.ended_by, _shared(row.reason), row.replaced_by,
-            row.idle_s, bool(row.idle), row.activity,
+            row.machine, _shared(row.os_session), _told(row), past(row.disconnected), _shared(row.reason),
+            row.replaced_by,
         )  # fmt: skip
+        if it.status.final:
+            it.ended = Ended(
+                row.id, row.site, row.company, it.status, line(row.ended), row.ended_by, row.reason
+            )
+        return it
 
     def to_lock(self, row: LockRow, company: Company, session: Session) -> Lock:
         it = Lock(company, session, row.resource, row.token, self.line(row.since))
@@ -151,6 +160,13 @@ class Rows:
         confirmed = set(msgspec.json.decode(row.confirmed, type=list[str]))
         key = (row.site, row.company, row.client)
         return Hold(key, self.line(row.opened), self.line(row.alerted), self.line(row.until), confirmed)
+
+
+def _told(row: SessionRow) -> Told:
+    told = row.address, row.app, row.conn, row.at, row.idle_s, row.activity
+    if told == _NOTHING and not row.idle:
+        return NOTHING_TOLD
+    return Told(row.address, _shared(row.app), row.conn, row.at, row.idle_s, bool(row.idle), row.activity)
 
 
 def _shared(text: str | None) -> str | None:

@@ -296,5 +296,5 @@ def holder(lock: Lock) -> dict[str, Any]:
         "client": session.client,
         "status": session.status.value,
         "since_ms": lock.since_ms,
-        "activity": lock.activity or session.activity,
+        "activity": lock.activity or session.told.activity,
     }

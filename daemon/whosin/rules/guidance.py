@@ -93,7 +93,9 @@ class Guidance:
 
     def of_lock(self, lock: Lock) -> Rule | None:
         session = lock.session
-        return self.rule_for(lock.resource, lock.activity or session.activity, session.client, lock.guidance)
+        return self.rule_for(
+            lock.resource, lock.activity or session.told.activity, session.client, lock.guidance
+        )
 
     def of_session(self, session: Session) -> list[Advice]:
         """All that applies to a session: a rule for each of its locks that has one; and what its activity, or
@@ -105,14 +107,14 @@ class Guidance:
         ]
         if not self.without_locks(session):
             return found
-        own = self.rule_for(None, session.activity, session.client)
+        own = self.rule_for(None, session.told.activity, session.client)
         if own is not None and (not found or (own.activity and all(one.rule is not own for one in found))):
             found.append(Advice(own, None))
         return found
 
     def without_locks(self, session: Session) -> bool:
         """Is there anything to look at in a session that holds nothing? Cheap: nothing is matched."""
-        return self.for_logins and (session.activity is not None or self._of_clients)
+        return self.for_logins and (session.told.activity is not None or self._of_clients)
 
     def critical(self, session: Session) -> bool:
         """Does anything critical apply to it? Then no automatism hurries its removal (rule 7)."""

@@ -367,17 +367,17 @@ class Roll:
         )
         self.next_key += 1
         session.source, session.line = sender.source, sender.line
-        session.machine, session.address = message.machine, message.address
-        session.app = None if message.app is None else self._words.same(message.app)
+        session.machine = message.machine
         session.os_session = None if message.os_session is None else self._words.same(str(message.os_session))
-        session.conn, session.at = message.conn, message.at
+        app = None if message.app is None else self._words.same(message.app)
+        session.tell(address=message.address, app=app, conn=message.conn, at=message.at)
         self._replace_older(session, at_ms)
         self.enter(session)
         self._file(session)
         self.out.entered[session.key] = session
         self.out.happened(
             "session.logged_in", at_ms, session,
-            address=session.address, app=session.app, os_session=session.os_session, source=session.source,
+            address=message.address, app=app, os_session=session.os_session, source=session.source,
         )  # fmt: skip
         self._accept(session)
         if (coming := self.closures.coming(company.site, company.name, session.user)) is not None:
@@ -401,8 +401,8 @@ class Roll:
         if refusal := admission.forbidden(sender, message):
             self._refuse(sender, message, at_ms, refusal)
             return
-        session.address = message.address or session.address
-        session.app = message.app or session.app
+        told = session.told
+        session.tell(address=message.address or told.address, app=message.app or told.app)
         self.out.entered[session.key] = session
         self._sign(session, message, at_ms, sender)
         self._accept(session)
@@ -470,16 +470,25 @@ class Roll:
                 self._file(session)
         elif session.line != sender.line or not session.filed_ms:
             self._heard_by(session, sender.line)
-        if isinstance(message, Heartbeat | Login):
-            if message.conn is not None and (session.conn is None or message.conn > session.conn):
-                session.conn = message.conn
-            session.at = message.at or session.at
+        if isinstance(message, Heartbeat | Login) and message is not BARE_HEARTBEAT:
+            self._note_told(session, message)
+        self._behind(session)
+
+    @staticmethod
+    def _note_told(session: Session, message: Heartbeat | Login) -> None:
+        told = session.told
+        news: dict[str, Any] = {}
+        if message.conn is not None and (told.conn is None or message.conn > told.conn):
+            news["conn"] = message.conn
+        if message.at:
+            news["at"] = message.at
         if isinstance(message, Heartbeat):
             if message.activity is not None:
-                session.activity = message.activity or None
+                news["activity"] = message.activity or None
             if message.idle_s is not None:
-                session.idle_s = round(message.idle_s)
-        self._behind(session)
+                news["idle_s"] = round(message.idle_s)
+        if news:
+            session.tell(**news)
 
     def _behind(self, session: Session) -> None:
         """What of it a beat may change is stored with the next flush, or with the session's next row."""
@@ -498,18 +507,18 @@ class Roll:
     def _judge_idle(self, session: Session, at_ms: int, *, too_idle: bool) -> None:
         kind = self.policy.client_type(session.client)
         if too_idle and kind.idle_disconnects and session.status is Status.ACTIVE:
-            session.idle = True
+            session.tell(idle=True)
             self._disconnect(session, at_ms, reason="idle")
-        elif too_idle != session.idle:
-            session.idle = too_idle
-            self.out.happened("session.idle", at_ms, session, idle=too_idle, idle_s=session.idle_s)
+        elif too_idle != session.told.idle:
+            session.tell(idle=too_idle)
+            self.out.happened("session.idle", at_ms, session, idle=too_idle, idle_s=session.told.idle_s)
 
     def _lost(self, session: Session, message: Lost, at_ms: int) -> None:
         following = after(session.status, Trigger.LOST)
         if message.conn is not None:
-            if session.conn is not None and message.conn < session.conn:
+            if session.told.conn is not None and message.conn < session.told.conn:
                 return
-            session.conn = message.conn
+            session.tell(conn=message.conn)
             self._behind(session)
             self.out.sessions[session.key] = session
         if following is not Status.ACTIVE or session.lost_ms:
@@ -562,7 +571,7 @@ class Roll:
             self.locks.leave_queue(session, at_ms)
         self.out.happened(
             "session.disconnected", at_ms, session, reason=reason, last_seen_ms=session.seen_ms,
-            locks=_named(session.locks.values() if session.locks else ()), idle_s=session.idle_s,
+            locks=_named(session.locks.values() if session.locks else ()), idle_s=session.told.idle_s,
         )  # fmt: skip
         if session.locks or self.guidance.for_logins:
             self._stir(session)
@@ -618,13 +627,12 @@ class Roll:
             self.silence.inactive(session)
         self._clearing.forget(session)
         self._turn(session, following)
-        session.ended_ms, session.ended_by, session.reason = at_ms, actor, reason
-        session.replaced_by = None
+        session.reason, session.replaced_by = reason, None
         company = session.company
         del self.sessions[session.id]
         del company.sessions[session.id]
         self._persons.remove(session)
-        self.tombs[session.id] = Ended(
+        session.ended = self.tombs[session.id] = Ended(
             session.id, company.site, company.name, following, at_ms, actor, reason
         )
 
