@@ -1,8 +1,8 @@
 """When reading rests for a moment, so that what comes meanwhile is read together.
 
 Owns that decision. Must not know sockets or packets. A broker writes each message by itself, and being woken
-for each costs ten times as much as the message. So while heartbeats come close behind each other, reading
-rests after each piece. Whatever else comes meanwhile waits for as long.
+costs as much as ten messages. So in a flood of heartbeats reading rests after each piece. Whatever else comes
+meanwhile waits for as long.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import Final
 
 REST_S: Final = 0.002
 SOON_MS: Final = 4
-"""Beats that come no sooner than this behind the last ones are read as they come."""
+"""Heartbeats that come no sooner than this behind the last ones are no flood."""
+
+LITTLE: Final = 1_024
+"""Bytes in one piece, below which so little comes that resting costs more than being woken."""
 
 MUCH: Final = 32_768
 """Bytes in one piece, from which on we are behind already: then reading goes on at once."""
@@ -25,4 +28,4 @@ class Pace:
         """Whether to rest after a piece of this size that was read at `at_ms` and had heartbeats in it."""
         soon = at_ms - self._beat_ms < SOON_MS
         self._beat_ms = at_ms
-        return soon and size < MUCH
+        return soon and LITTLE <= size < MUCH
