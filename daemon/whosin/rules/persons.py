@@ -7,7 +7,7 @@ list for each would take more memory than all else that is known of a session's 
 from __future__ import annotations
 
 from whosin.model import Session
-from whosin.rules.admission import person
+from whosin.rules.admission import Person, person
 
 
 class Persons:
@@ -21,33 +21,38 @@ class Persons:
     def add(self, session: Session) -> None:
         if (who := person(session)) is None:
             return
-        found = self._found.get(hash(who))
+        found = self._found.get(_place(who))
         if found is None:
-            self._found[hash(who)] = session
+            self._found[_place(who)] = session
         elif isinstance(found, list):
             found.append(session)
         else:
-            self._found[hash(who)] = [found, session]
+            self._found[_place(who)] = [found, session]
 
     def remove(self, session: Session) -> None:
         """Harmless for one that was never added."""
         if (who := person(session)) is None:
             return
-        found = self._found.get(hash(who))
+        found = self._found.get(_place(who))
         if isinstance(found, list):
             if session in found:
                 found.remove(session)
             if len(found) == 1:
-                self._found[hash(who)] = found[0]
+                self._found[_place(who)] = found[0]
         elif found is session:
-            del self._found[hash(who)]
+            del self._found[_place(who)]
 
     def others(self, session: Session) -> list[Session]:
         """The other sessions of the same person, in the order of their logins."""
         if (who := person(session)) is None:
             return []
-        found = self._found.get(hash(who))
+        found = self._found.get(_place(who))
         if found is None:
             return []
         same = found if isinstance(found, list) else [found]
         return [one for one in same if one is not session and person(one) == who]
+
+
+def _place(who: Person) -> int:
+    """A hash of 30 bits: a number so small takes a third less memory, for each who is filed."""
+    return hash(who) & 0x3FFF_FFFF

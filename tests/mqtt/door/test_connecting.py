@@ -35,7 +35,7 @@ async def test_an_mqtt_5_client_is_told_the_limits():
     (connack,) = House().connect().got()
     assert connack == ConnAck(
         properties=Properties(
-            receive_maximum=1000, maximum_qos=1, retain_available=0, maximum_packet_size=16 * 1024,
+            receive_maximum=250, maximum_qos=1, retain_available=0, maximum_packet_size=16 * 1024,
             subscription_identifier_available=0, shared_subscription_available=0,
         )
     )  # fmt: skip

@@ -36,8 +36,9 @@ class DoorLimits:
     """Characters."""
     filters: int = 64
     """Subscriptions of one session."""
-    receive_maximum: int = 1_000
-    """QoS 1 messages of one connection that wait for their acknowledgement."""
+    receive_maximum: int = 250
+    """QoS 1 messages of one connection that wait for their acknowledgement. They are stored together, a few
+    times in a second even on a slow disk: more of them would be no faster, and take more memory."""
     in_flight: int = 100
     """QoS 1 messages to one connection that it has not acknowledged; its own limit counts if lower."""
     observer_in_flight: int = 10_000
