@@ -35,7 +35,7 @@ async def test_when_half_of_what_was_handed_over_has_arrived_the_next_events_fol
 async def test_the_more_hear_an_event_the_fewer_are_told_in_one_turn(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(room, "AT_ONCE", 100)
     bench = await Bench(tmp_path / "whosin.db").start()
-    bench.wire.hearers = 24
+    bench.wire.hearers = 25
     bench.wire.ready = False
     for number in range(30):
         await bench.login(f"S{number}")
@@ -53,7 +53,7 @@ async def test_nothing_is_lost_or_told_twice_where_it_is_read_back_in_parts(
     monkeypatch.setattr(room, "AT_ONCE", 100)
     bench = await Bench(tmp_path / "whosin.db").start()
     monkeypatch.setattr(bench.engine.outbox, "_fresh", deque(maxlen=fresh))
-    bench.wire.hearers = 24
+    bench.wire.hearers = 25
     bench.wire.ready = False
     for number in range(30):
         await bench.login(f"S{number}")

@@ -23,7 +23,7 @@ from whosin.ports import EventRow, Store, Transport
 WINDOW = 2_000  # events handed over and not yet done
 FRESH = 20_000  # events kept in memory for who has not taken them yet
 PAGE = 500
-AT_ONCE = 1_000  # hearers told in one turn of the loop, all events together: others are to have their turns
+AT_ONCE = 4_000  # told in one turn of the loop, each hearer of each event: others are to have their turns
 
 log = structlog.get_logger("whosin.outbox")
 
@@ -48,7 +48,7 @@ class Sink:
         return not self._full and self.transport.ready
 
     def hand(self, row: EventRow, store_id: str, name: str) -> int:
-        """What telling it took: 1, and 1 for each who hears it."""
+        """To how many it went."""
         self.handed, self.hearers = row.seq, 0
         try:
             message = wire.event(row, store_id, name)
@@ -60,7 +60,7 @@ class Sink:
         else:
             topic, payload = message
             self.hearers = self.transport.announce(topic, payload, partial(self.done, row.seq), row.seq)
-        return 1 + self.hearers
+        return self.hearers
 
     def skip_to(self, seq: int) -> None:
         """Nothing lies between what was handed over and this one (pruned)."""
@@ -156,7 +156,7 @@ class Outbox:
 
     async def _read_back(self, sink: Sink) -> None:
         try:
-            most = max(1, min(PAGE, AT_ONCE // (1 + sink.hearers)))
+            most = max(1, min(PAGE, AT_ONCE // max(1, sink.hearers)))
             rows = await self._store.events_after(sink.handed, most)
             if not rows:
                 sink.skip_to(self._last if not self._fresh else min(self._last, self._fresh[0].seq - 1))
