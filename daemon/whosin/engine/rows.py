@@ -26,6 +26,8 @@ from whosin.rules.silence import Hold
 
 _STATUSES = {status.value: status for status in Status}
 _NOTHING = (None,) * 6
+_NAMES = {status: status.value for status in Status}  # an enum's own `value` is a call
+_row = tuple.__new__  # of those that come by the hundred thousand: a named tuple's own constructor is a call, too
 
 
 class Rows:
@@ -60,16 +62,15 @@ class Rows:
 
     def beat(self, it: Session) -> BeatRow:
         told = it.told
-        return BeatRow(
-            self.wall(it.seen_ms), told.conn, told.at, told.idle_s, told.activity, it.source, it.key
-        )
+        seen = self.wall(it.seen_ms)
+        return _row(BeatRow, (seen, told.conn, told.at, told.idle_s, told.activity, it.source, it.key))
 
     def turn(self, it: Session) -> TurnRow:
         wall, ended = self.wall, it.ended
-        return TurnRow(
-            it.status.value, wall(it.lost_ms), wall(it.disconnected_ms), wall(ended.at_ms) if ended else 0,
+        return _row(TurnRow, (
+            _NAMES[it.status], wall(it.lost_ms), wall(it.disconnected_ms), wall(ended.at_ms) if ended else 0,
             ended.by if ended else None, it.reason, it.replaced_by, int(it.told.idle), it.key,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def lock(self, it: Lock) -> LockRow:
         return LockRow(
@@ -86,20 +87,10 @@ class Rows:
 
     def event(self, seq: int, it: Event) -> EventRow:
         data = wire.encode_json(wire.outward(it.data, self._clock))
-        resource = it.data.get("resource")
-        return EventRow(
-            seq,
-            self.wall(it.at_ms),
-            it.type,
-            it.site,
-            it.company,
-            it.session,
-            it.user,
-            it.actor,
-            it.reason,
-            data,
-            resource,
-        )
+        return _row(EventRow, (
+            seq, self.wall(it.at_ms), it.type, it.site, it.company, it.session, it.user, it.actor, it.reason,
+            data, it.data.get("resource"),
+        ))  # fmt: skip
 
     def hold(self, it: Hold) -> HoldRow:
         site, company, client = it.key

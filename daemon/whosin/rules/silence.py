@@ -68,13 +68,17 @@ class _Group:
 
     def slide(self, at_ms: int, window_ms: int) -> None:
         """Falls from before the window that ends at `at_ms` (or at a later fall) count no more."""
-        self.latest_ms = max(self.latest_ms, at_ms)
+        if at_ms > self.latest_ms:
+            self.latest_ms = at_ms
         since_ms = self.latest_ms - window_ms
         gone = 0
-        while gone < len(self.falls) and self.falls[gone].at_ms < since_ms:
-            self.untold -= not self.falls[gone].told
+        for fall in self.falls:
+            if fall.at_ms >= since_ms:
+                break
+            self.untold -= not fall.told
             gone += 1
-        del self.falls[:gone]
+        if gone:
+            del self.falls[:gone]
 
     def forget(self, session: Session) -> None:
         """It came back."""
@@ -150,17 +154,19 @@ class Silence:
         told = bool(self.holds) and self._covered(key, session.company.name, at_ms)
         fall = _Fall(at_ms, session.key, group.active, session, told)
         group.untold += not told
-        place = len(falls)
-        while place and falls[place - 1] > fall:  # proven earlier, though it fell later
-            place -= 1
-        fall.base += len(falls) - place
-        falls.insert(place, fall)
+        if falls and falls[-1] > fall:  # proven earlier, though it fell later
+            place = bisect_left(falls, fall)
+            fall.base += len(falls) - place
+            falls.insert(place, fall)
+        else:
+            falls.append(fall)
         group.count += 1
         if (
             group.look_at >= group.count + self.policy.mass.minimum
         ):  # else no need of any base can come sooner
             group.look_at = min(group.look_at, group.count + self._need(fall.base) - 1)
-        self._list(key, group)
+        if not group.listed:
+            self._list(key, group)
         if group.untold and group.count >= group.look_at:
             self._look(key, group, falls, at_ms)
 
