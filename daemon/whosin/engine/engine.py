@@ -182,7 +182,7 @@ class Engine:
     def _drain_soon(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            (self._soon or asyncio.get_running_loop().call_soon)(self.drain)
+            (self._soon or asyncio.get_running_loop().call_soon)(self._drain_some)
 
     def proof(self, source: str, at_ms: int) -> None:
         self._prove(source, at_ms)
@@ -284,14 +284,10 @@ class Engine:
             asked_ms = getattr(transport, "asked_ms", 0)
             if asked_ms and now - asked_ms >= DOUBT_MS and self.roll.watches[name].sight.doubt():
                 log.warning("source.doubted", source=name, asked_s=(now - asked_ms) / 1000)
-        self._give_up_the_broken(now)
-        self.drain()
-        for name in list(self.roll.unproven(now)):
-            self.transports[name].prove()  # the door can at once, a broker's proof comes by a later tick
-        self._more = self.roll.expire(now, CHUNK) >= CHUNK
-        self.roll.tick(now)
-        for call in self.before_commit:
-            call(now)
+        self._drain_some()
+        self._more = bool(self._inbox)
+        if not self._more:
+            self._come_to(now)
         self._write_behind(now)
         self.collect()
         self.outbox.pump()
@@ -299,6 +295,16 @@ class Engine:
             if self._looking is not None and now - self._asked_ms > LOOK_UP_MS and not self._unreadable:
                 self._free_the_known()
             self._look_up()
+
+    def _come_to(self, now: int) -> None:
+        """All that was received is taken: so nobody who has come back, or asked first, is passed over."""
+        self._give_up_the_broken(now)
+        for name in list(self.roll.unproven(now)):
+            self.transports[name].prove()  # the door can at once, a broker's proof comes by a later tick
+        self._more = self.roll.expire(now, CHUNK) >= CHUNK
+        self.roll.tick(now)
+        for call in self.before_commit:
+            call(now)
 
     @property
     def more(self) -> bool:
@@ -389,19 +395,32 @@ class Engine:
 
     def drain(self) -> None:
         """Take all that has arrived through the rules, each after what fell due before it."""
-        self._scheduled = False
         while self._inbox:
-            count, at_ms, take = self._inbox.popleft()
-            self._depth -= count
-            self._behind = self.roll.expire(at_ms, CHUNK) >= CHUNK
-            take()
-        if self._lines:
+            self._behind = self.roll.expire(self._inbox[0][1], CHUNK) >= CHUNK
+            self._take_next()
+        self._drain_some()
+
+    def _drain_some(self) -> None:
+        """The same, but where more fell due before the next message than one go takes, it waits, and all
+        behind it: so what fell is stored and told meanwhile, and not in one piece a second later."""
+        self._scheduled = self._behind = False
+        while self._inbox:
+            if self.roll.expire(self._inbox[0][1], CHUNK) >= CHUNK:
+                self._drain_soon()
+                break
+            self._take_next()
+        else:
             lines, self._lines = self._lines, []
             for call in lines:
                 call()
-        self.roll.expire(self._pulse_ms, CHUNK)
+            self.roll.expire(self._pulse_ms, CHUNK)
         self.collect()
         self._offer_room()
+
+    def _take_next(self) -> None:
+        count, _, take = self._inbox.popleft()
+        self._depth -= count
+        take()
 
     def _offer_room(self) -> None:
         if self._waiting_for_room and not self.full:

@@ -27,7 +27,7 @@ from whosin.rules.silence import Hold
 _STATUSES = {status.value: status for status in Status}
 _NOTHING = (None,) * 6
 _NAMES = {status: status.value for status in Status}  # an enum's own `value` is a call
-_row = tuple.__new__  # of those that come by the hundred thousand: a named tuple's own constructor is a call, too
+_row = tuple.__new__  # of those that come by the hundred thousand: a constructor of their own is a call, too
 
 
 class Rows:

@@ -68,8 +68,7 @@ class _Group:
 
     def slide(self, at_ms: int, window_ms: int) -> None:
         """Falls from before the window that ends at `at_ms` (or at a later fall) count no more."""
-        if at_ms > self.latest_ms:
-            self.latest_ms = at_ms
+        self.latest_ms = max(self.latest_ms, at_ms)
         since_ms = self.latest_ms - window_ms
         gone = 0
         for fall in self.falls:
