@@ -69,7 +69,10 @@ def plain(packet):
     if isinstance(packet, Connect) and packet.will is not None:
         will = replace(packet.will, properties=_plain(packet.will.properties, None))
         packet = replace(packet, will=will)
-    return replace(packet, properties=_plain(packet.properties, type(packet)))
+    properties = _plain(packet.properties, type(packet))
+    if isinstance(packet, PubAck):
+        return packet._replace(properties=properties)
+    return replace(packet, properties=properties)
 
 
 def _plain(properties, kind):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from whosin.mqtt.codec.bodies import NAMES, READERS, read_connect
-from whosin.mqtt.codec.packets import V5, Auth, Bare, Publish
+from whosin.mqtt.codec.packets import V5, Auth, Bare, PubAck, Publish
 from whosin.mqtt.codec.properties import read_properties
 from whosin.mqtt.codec.reader import Reader
 from whosin.mqtt.codec.reasons import ProtocolError, Reason, Side
@@ -25,6 +25,10 @@ _PUBLISH_QOS: Final = tuple(
     for byte in range(256)
 )
 """By first byte: a PUBLISH's QoS; -1 for all else, also where the flags are wrong (QoS 3, DUP at QoS 0)."""
+
+_PUBACK: Final = 0x40
+_ONLY_ID: Final = 2
+"""The length of most acknowledgements: success, and no properties."""
 
 _TOPIC_BYTES_KEPT: Final = 256
 
@@ -191,7 +195,8 @@ class Decoder:
                 return start
             qos = qos_of[first]
             if qos < 0:
-                append(self._read(data, first, body, pos))
+                acked = data[body] << 8 | data[body + 1] if first == _PUBACK and length == _ONLY_ID else 0
+                append(PubAck(acked) if acked else self._read(data, first, body, pos))
                 continue
             rest = body + 2 + (data[body] << 8 | data[body + 1]) if length > 1 else size + 1
             if rest > pos:

@@ -106,6 +106,8 @@ def _framed(first: int, name: str, body: bytes) -> bytes:
         return bytes((first, length)) + body
     if length > _LARGEST_LENGTH:
         _fail(name, f"{length} bytes; at most {_LARGEST_LENGTH} are allowed", Reason.PACKET_TOO_LARGE)
+    if length < 0x4000:
+        return bytes((first, length & 0x7F | 0x80, length >> 7)) + body
     return bytes((first,)) + write_varint(length) + body
 
 

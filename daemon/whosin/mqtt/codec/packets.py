@@ -107,8 +107,9 @@ class ConnAck:
     properties: Properties = NO_PROPERTIES
 
 
-@dataclass(frozen=True, slots=True)
-class PubAck:
+class PubAck(NamedTuple):
+    """Of these there are as many as of messages, so it is as light as `Publish`."""
+
     packet_id: int
     reason: Reason = Reason.SUCCESS
     properties: Properties = NO_PROPERTIES

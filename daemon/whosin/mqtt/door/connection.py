@@ -342,11 +342,10 @@ class Connection(asyncio.BufferedProtocol):
         session = self.session
         if session is None:
             return
-        while session.queue and self._writable and not self.closed and len(session.in_flight) < self.window:
+        queue, in_flight = session.queue, session.in_flight
+        while queue and self._writable and not self.closed and len(in_flight) < self.window:
             packet_id, message, again = session.send_next()
-            data = self.encoded(
-                message.topic, message.payload, qos=1, packet_id=packet_id, retain=message.retain, dup=again
-            )
+            data = self.encoded(message.topic, message.payload, message.retain, 1, packet_id, again)
             if data is None:
                 session.acknowledged(packet_id)
             else:
@@ -357,19 +356,12 @@ class Connection(asyncio.BufferedProtocol):
         if not self._writable:
             self.door.count("dropped_qos_0")
             return
-        data = self.encoded(topic, payload, retain=retain)
+        data = self.encoded(topic, payload, retain)
         if data is not None:
             self.send(data)
 
     def encoded(
-        self,
-        topic: bytes,
-        payload: bytes,
-        *,
-        qos: int = 0,
-        packet_id: int = 0,
-        retain: bool,
-        dup: bool = False,
+        self, topic: bytes, payload: bytes, retain: bool, qos: int = 0, packet_id: int = 0, dup: bool = False
     ) -> bytes | None:
         """None: above the peer's Maximum Packet Size, so it must not be sent (MQTT-3.1.2-24)."""
         data = encode_publish(

@@ -21,7 +21,7 @@ from whosin.mqtt.door.connection import INTAKE, Connection
 from whosin.mqtt.door.filters import AS_PUBLISHED, QOS, FilterTree
 from whosin.mqtt.door.limits import DoorLimits
 from whosin.mqtt.door.sealed import Handshakes
-from whosin.mqtt.door.session import Queued, Room, Session
+from whosin.mqtt.door.session import Queued, Room, Session, queued
 from whosin.mqtt.door.wheel import GRAIN_MS, Timer, Wheel
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Door:
         """An event of before the restart that this observer has not acknowledged."""
         session = self._sessions.get(observers.key_of(row))
         if session is not None:
-            self._give(session, Queued(topic.encode(), payload, False, 0, seq))
+            self._give(session, queued(topic, payload, seq=seq))
 
     def owed_until(self, last_seq: int) -> None:
         """Every event up to this one has been given back to whom it was owed."""
@@ -473,8 +473,7 @@ class Door:
 
     def _fan_out(self, topic: str, payload: bytes, *, retain: bool = False, seq: int = 0) -> int:
         """How many hear it."""
-        raw = topic.encode()
-        plain = Queued(raw, payload, False, 0, seq)  # one for all who hear it: many may have to wait for it
+        plain = queued(topic, payload, seq=seq)  # one for all who hear it: many may have to wait for it
         hearers = self.heard_by.match(topic)
         for session, options in hearers.items():
             kept = retain and bool(options & AS_PUBLISHED)
@@ -483,7 +482,7 @@ class Door:
                     continue  # it had this before a crash
                 self._give(session, plain._replace(retain=True) if kept else plain)
             elif session.connection is not None:
-                session.connection.send_lossy(raw, payload, retain=kept)
+                session.connection.send_lossy(plain.topic, payload, retain=kept)
         return len(hearers)
 
     def _give(self, session: Session, message: Queued) -> None:

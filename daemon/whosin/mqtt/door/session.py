@@ -24,11 +24,13 @@ class Queued(NamedTuple):
     payload: bytes
     retain: bool
     packet_id: int  # 0 until it was sent for the first time
-    seq: int = 0  # of an event; 0 for all else
+    seq: int  # of an event; 0 for all else
+    size: int  # what it takes in memory
 
-    @property
-    def size(self) -> int:
-        return len(self.topic) + len(self.payload) + _OVERHEAD
+
+def queued(topic: str, payload: bytes, *, retain: bool = False, seq: int = 0) -> Queued:
+    raw = topic.encode()
+    return Queued(raw, payload, retain, 0, seq, len(raw) + len(payload) + _OVERHEAD)
 
 
 class Room:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from whosin.mqtt.codec import Reason, SubAck, UnsubAck
 from whosin.mqtt.door.filters import AS_PUBLISHED, QOS, matches
-from whosin.mqtt.door.session import Queued
+from whosin.mqtt.door.session import queued
 
 if TYPE_CHECKING:
     from whosin.mqtt.codec import Subscribe, Subscription, Unsubscribe
@@ -66,7 +66,7 @@ def _send_status(connection: Connection, session: Session, pattern: str, qos: in
         return
     if not qos:
         connection.send_lossy(topic.encode(), payload, retain=True)
-    elif session.hold(Queued(topic.encode(), payload, True, 0)):
+    elif session.hold(queued(topic, payload, retain=True)):
         connection.pump()
 
 
