@@ -73,7 +73,7 @@ def sensible(version):
         st.builds(lambda topic: Publish(topic, b"x"), topics),
         st.tuples(topics, st.just(b"y"), st.just(1), flags, flags, ids).map(lambda fields: Publish(*fields)),
         st.builds(Subscribe, ids, st.lists(asked, min_size=1, max_size=3).map(tuple)),
-        st.builds(PubAck, ids),
+        ids.map(PubAck),
         st.just(PingReq()),
         st.just(Disconnect()),
     )  # fmt: skip
