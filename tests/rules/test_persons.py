@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from sys import getsizeof
+
 import pytest
 
 from whosin.model import Company, Session
 from whosin.rules import persons as room
+from whosin.rules.admission import person
 from whosin.rules.persons import Persons
 
 HERE, THERE = Company("s1", "c1"), Company("s1", "c2")
@@ -57,3 +60,21 @@ def test_who_has_gone_is_not_found_again_and_may_go_twice(persons):
         left.remove(one)
         assert persons.others(session(9)) == left
     assert not persons._found
+
+
+def test_at_a_login_few_are_looked_at_however_many_are_logged_in(monkeypatch):
+    """Else a morning on which thousands log in has each of them compared with all who came before."""
+    persons, looked = Persons(), []
+    for key in range(200):
+        persons.add(session(key, f"user {key}"))
+    monkeypatch.setattr(room, "person", lambda one: looked.append(one) or person(one))
+    assert [one.key for one in persons.others(session(300, "user 7"))] == [7]
+    assert len(looked) < 10
+
+
+def test_where_somebody_is_filed_is_a_number_that_takes_32_bytes():
+    """A whole hash takes 48 of the allocator, for each of a hundred thousand who are logged in."""
+    persons = Persons()
+    for key in range(200):
+        persons.add(session(key, f"user {key}"))
+    assert max(getsizeof(place) for place in persons._found) <= 32

@@ -154,6 +154,19 @@ def test_settings_that_change_while_running_count_at_once():
     assert min(d.roll.tally.values()) == 0
 
 
+def test_a_beat_too_late_for_a_patience_that_was_shortened_finds_the_session_disconnected_first(d):
+    """Also where a sweep in steps has not come to it: the history says that it was silent for so long."""
+    d.login(0, "s1")
+    types = {**DEFAULTS.types, "desktop": ClientType("desktop", 120 * S)}
+    d.roll.set_policy(replace(DEFAULTS, types=types))
+    d.prove(130 * S)
+    d.roll.beat(d.session("s1"), START + 130 * S, DOOR)
+    d._collect()
+    assert [(event.type, event.at) for event in d.events[1:]] == [
+        ("session.disconnected", 120 * S), ("session.reconnected", 130 * S),
+    ]  # fmt: skip
+
+
 # --- rule 3: coming back, the end --------------------------------------------------------------------------
 
 

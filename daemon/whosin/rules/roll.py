@@ -253,7 +253,7 @@ class Roll:
         """A bare heartbeat of a known session."""
         self.beats_of((session,), at_ms, source, line)
 
-    def beats_of(self, sessions: Iterable[Session], at_ms: int, source: str, line: int = 0) -> None:
+    def beats_of(self, sessions: Iterable[Session], at_ms: int, source: str, line: int) -> None:
         """Bare heartbeats of known sessions, in this order: the hot path."""
         timeout_ms, other_ms = self._timeout_ms.get, self._timeout_ms["default"]
         active, beats = Status.ACTIVE, self.beats

@@ -55,10 +55,48 @@ def test_gathered_or_not_the_same_is_heard_and_refused(side, version, data):
     assert (one_by_one(heard), problem) == drain(plain, chunks)
 
 
+LONGEST = {V311: 125, V5: 124}
+"""Topics for which the length of a message with nothing else is one byte."""
+
+
 @BOTH
 def test_bare_messages_behind_each_other_are_one(version):
-    wire = b"".join(encode_publish(b"t" * size, b"", version=version) for size in range(1, 120))
-    assert gathering(Side.SERVER, version).feed(wire) == [Bare(["t" * size for size in range(1, 120)])]
+    topics = ["t" * size for size in range(1, LONGEST[version] + 1)]
+    wire = b"".join(encode_publish(topic.encode(), b"", version=version) for topic in topics)
+    assert gathering(Side.SERVER, version).feed(wire) == [Bare(topics)]
+
+
+@BOTH
+@pytest.mark.parametrize("more", [1, 2, 3])
+def test_a_length_that_takes_a_second_byte_is_not_taken_for_the_longest_of_one(version, more):
+    """Else whoever sends it has what lies behind it heard as a topic, where it must be refused."""
+    size = LONGEST[version] + more
+    wire = bytes((0x30, 0x7F + more, 0, size)) + b"t" * size + b"\0"
+    with pytest.raises(ProtocolError) as plain:
+        greeted(Side.CLIENT, version).feed(wire)
+    with pytest.raises(ProtocolError) as gathered:
+        gathering(Side.CLIENT, version).feed(wire)
+    assert str(gathered.value) == str(plain.value)
+
+
+@BOTH
+def test_they_are_gathered_where_the_longest_of_them_is_just_allowed(version):
+    decoder = gathering(Side.CLIENT, version)
+    decoder.max_packet = 129
+    topic = "t" * LONGEST[version]
+    wire = encode_publish(topic.encode(), b"", version=version)
+    assert len(wire) == 129
+    assert decoder.feed(wire * 2) == [Bare([topic, topic])]
+
+
+@BOTH
+def test_one_that_is_larger_than_allowed_is_refused_among_others_too(version):
+    decoder = gathering(Side.CLIENT, version)
+    decoder.max_packet = 128
+    short, long = (encode_publish(b"t" * size, b"", version=version) for size in (9, LONGEST[version]))
+    with pytest.raises(ProtocolError, match="129 bytes; at most 128 are allowed") as caught:
+        decoder.feed(short + long + short)
+    assert one_by_one(caught.value.before) == [Publish(b"t" * 9, b"")]
 
 
 @BOTH
@@ -89,8 +127,12 @@ def test_properties_are_not_overlooked():
     assert caught.value.before == [Bare(["a"])]
 
 
-def test_those_ahead_of_a_forbidden_topic_are_not_lost():
-    wire = b"".join(encode_publish(topic, b"") for topic in (b"a", b"b", b"c/#", b"d"))
-    with pytest.raises(ProtocolError, match="wildcard") as caught:
+@pytest.mark.parametrize(
+    ("topic", "problem"),
+    [(b"c/#", "wildcard"), (b"c/+", "wildcard"), (b"+", "wildcard"), (b"c\0", "NUL"), (b"c\xff", "UTF-8")],
+)
+def test_a_forbidden_topic_among_others_is_refused_and_those_ahead_of_it_are_not_lost(topic, problem):
+    wire = b"".join(encode_publish(it, b"") for it in (b"a", b"b", topic, b"d"))
+    with pytest.raises(ProtocolError, match=problem) as caught:
         gathering(Side.CLIENT, V311).feed(wire)
     assert one_by_one(caught.value.before) == [Publish(b"a", b""), Publish(b"b", b"")]
