@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,7 @@ async def test_nothing_is_lost_or_told_twice_where_it_is_read_back_in_parts(
 ) -> None:
     monkeypatch.setattr(room, "AT_ONCE", 100)
     bench = await Bench(tmp_path / "whosin.db").start()
-    monkeypatch.setattr(bench.engine.outbox, "_fresh", deque(maxlen=fresh))
+    monkeypatch.setattr(room, "FRESH", fresh)
     bench.wire.hearers = 25
     bench.wire.ready = False
     for number in range(30):
@@ -75,3 +74,21 @@ async def told_by_turn(bench: Bench, count: int) -> list[int]:
         told = now
         await asyncio.sleep(0)
     return turns
+
+
+async def test_what_many_hear_is_told_from_memory_however_much_came_at_once(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(room, "AT_ONCE", 100)
+    monkeypatch.setattr(room, "FRESH", 5)
+    bench = await Bench(tmp_path / "whosin.db").start()
+    bench.wire.hearers = 25
+    for number in range(30):
+        await bench.say(f"S{number}", "login", {"user": "u", "client": "desktop"}, wait=False)
+    monkeypatch.setattr(bench.store, "events_after", None)  # nothing is read back
+    await bench.settle()
+    await told_by_turn(bench, 30)
+    heard = [event["subject"] for event in bench.published("session.logged_in")]
+    assert heard == [f"S{number}" for number in range(30)]
+    assert not bench.engine.outbox._fresh
+    await bench.close()
