@@ -72,6 +72,7 @@ async def told_by_turn(bench: Bench, count: int) -> list[int]:
         now = len(bench.published("session.logged_in"))
         turns.append(now - told)
         told = now
+        assert len(turns) < 1_000, f"{told} told"
         await asyncio.sleep(0)
     return turns
 
