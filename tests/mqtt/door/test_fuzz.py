@@ -28,8 +28,8 @@ from whosin.mqtt.codec import (
 )
 
 SMALL = {
-    "connections": 8, "pending": 4, "receive_maximum": 4, "overlooked": 8, "in_flight": 3, "queue": 6,
-    "filters": 3, "sessions": 3,
+    "connections": 8, "pending": 4, "receive_maximum": 4, "in_flight": 3, "queue": 6, "filters": 3,
+    "sessions": 3,
     "write_soft": 600, "write_hard": 2_000, "client_rate": 5, "client_burst": 10, "session_expiry_ms": 60_000,
 }  # fmt: skip
 NAMES = st.sampled_from(["s1", "s2", "", "+"])

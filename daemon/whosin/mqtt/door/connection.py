@@ -88,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
         self._paused = 0
         self.allowed: set[bytes] = set()  # topics that it may say
         self._acks: deque[tuple[int, Reason | None]] = deque()  # in order of receipt; None: not committed yet
-        self._most_acks = door.limits.overlooked
+        self._most_acks = door.limits.receive_maximum
         self._rate = self._burst = 0
         self._tokens = 0.0
         self._counted_ms = self.heard_ms

@@ -39,9 +39,6 @@ class DoorLimits:
     receive_maximum: int = 250
     """QoS 1 messages of one connection that wait for their acknowledgement. They are stored together, a few
     times in a second even on a slow disk: more of them would be no faster, and take more memory."""
-    overlooked: int = 1_000
-    """The same of a client of MQTT 5 that overlooks this limit, above which it is cut off. Reading has paused
-    long before, so only many small messages sent in one piece come so far."""
     in_flight: int = 100
     """QoS 1 messages to one connection that it has not acknowledged; its own limit counts if lower."""
     observer_in_flight: int = 10_000
