@@ -19,6 +19,7 @@ import select
 import socket
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ FLOOR_S = 2.0
 CALM = 1_000
 CALM_BEATS_S = 5
 ASKED_PER_S = 100
+UNACKED = 200  # fewer than the door's Receive Maximum
 PATIENCE_S = 120  # from an observer's start, before the last beats
 
 Pipe = multiprocessing.connection.Connection
@@ -94,6 +96,8 @@ class Calm:
         self.asked: dict[str, float] = {}
         self.answers: list[tuple[float, float]] = []
         self.buffer = bytearray()
+        self.unacked = 0
+        self.held: deque[bytes] = deque()  # what has to wait for acknowledgements first; its clock runs
 
     def begin(self) -> None:
         everybody = range(self.crowd.count)
@@ -122,9 +126,17 @@ class Calm:
 
     def _say(self, nth: int, verb: str, payload: bytes, qos: int = 1) -> None:
         topic = self.crowd.topic(nth, verb)
-        self.line.sendall(
-            encode_publish(topic, payload, qos=qos, packet_id=qos and nth % 65_535 + 1, version=V5)
-        )
+        packet = encode_publish(topic, payload, qos=qos, packet_id=qos and nth % 65_535 + 1, version=V5)
+        if qos:
+            self.held.append(packet)
+            self._send_held()
+        else:
+            self.line.sendall(packet)
+
+    def _send_held(self) -> None:
+        while self.held and self.unacked < UNACKED:
+            self.unacked += 1
+            self.line.sendall(self.held.popleft())
 
     def _hear(self, wait_s: float) -> None:
         while select.select([self.line], [], [], wait_s)[0]:
@@ -135,6 +147,7 @@ class Calm:
             now, wait_s = time.time(), 0
             acks = b""
             for kind, body in packets(self.buffer):
+                self.unacked -= kind >> 4 == 4
                 if kind >> 4 == 3:
                     topic, packet_id, _ = published(body)
                     acks += encode_puback(packet_id, version=V5)
@@ -143,6 +156,7 @@ class Calm:
                         self.answers.append((asked, now - asked))
             if acks:
                 self.line.sendall(acks)
+            self._send_held()
 
 
 def stay(port: int, count: int, pipe: Pipe) -> None:
