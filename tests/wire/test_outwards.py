@@ -180,3 +180,15 @@ def test_an_event_of_a_whole_site_says_so_in_its_topic_and_has_no_subject():
 
 def test_an_event_of_no_site_does_not_leave():
     assert wire.event(row(site=None), "store", "whosin") is None
+
+
+@pytest.mark.parametrize("epoch_s", [0, 1_795_777_832, 4_102_444_799])
+def test_where_the_system_cannot_tell_a_date_it_is_reckoned(monkeypatch, epoch_s: int) -> None:
+    """Windows knows only the years 1970 to 3000."""
+    known = wire._second.__wrapped__(epoch_s)
+
+    def cannot(_seconds: float) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(wire.time, "gmtime", cannot)
+    assert wire._second.__wrapped__(epoch_s) == known
