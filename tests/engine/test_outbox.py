@@ -95,3 +95,30 @@ async def test_what_many_hear_is_told_from_memory_however_much_came_at_once(
     assert heard == [f"S{number}" for number in range(30)]
     assert not bench.engine.outbox._fresh
     await bench.close()
+
+
+async def test_more_than_a_wave_is_not_kept_in_memory_and_told_all_the_same(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(room, "AT_ONCE", 100)
+    monkeypatch.setattr(room, "FRESH", 5)
+    monkeypatch.setattr(room, "WAVE", 10)
+    bench = await Bench(tmp_path / "whosin.db").start()
+    bench.wire.hearers = 25
+    for number in range(30):
+        await bench.say(f"S{number}", "login", {"user": "u", "client": "desktop"}, wait=False)
+    outbox = bench.engine.outbox
+    kept = []
+    hand_on = outbox._pump
+
+    def pump() -> None:
+        hand_on()
+        kept.append(len(outbox._fresh))
+
+    monkeypatch.setattr(outbox, "_pump", pump)
+    await bench.settle()
+    await told_by_turn(bench, 30)
+    heard = [event["subject"] for event in bench.published("session.logged_in")]
+    assert heard == [f"S{number}" for number in range(30)]
+    assert 5 < max(kept) <= 10
+    await bench.close()

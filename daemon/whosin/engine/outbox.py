@@ -22,6 +22,7 @@ from whosin.ports import EventRow, Store, Transport
 
 WINDOW = 2_000  # events handed over and not yet done
 FRESH = 20_000  # events kept in memory for who cannot take them yet
+WAVE = 100_000  # the same while somebody takes them, turn by turn
 PAGE = 500
 AT_ONCE = 4_000  # told in one turn of the loop, each hearer of each event: others are to have their turns
 
@@ -136,9 +137,9 @@ class Outbox:
         taken = min((sink.handed for sink in self.sinks.values()), default=self._last)
         while self._fresh and self._fresh[0].seq <= taken:
             self._fresh.popleft()
-        if not self._pumping:  # else the next turn takes more: a wave need not be read back
-            while len(self._fresh) > FRESH:
-                self._fresh.popleft()
+        most = WAVE if self._pumping else FRESH  # a wave need not be read back
+        while len(self._fresh) > most:
+            self._fresh.popleft()
 
     def _hand_fresh(self, sink: Sink) -> None:
         self._hand(sink, islice(self._fresh, sink.handed + 1 - self._fresh[0].seq, None))
